@@ -1,0 +1,115 @@
+#
+# Copyright (c) 2026 The etcd PMDA authors.
+#
+# This program is free software; you can redistribute it and/or modify it
+# under the terms of the GNU General Public License as published by the
+# Free Software Foundation; either version 2 of the License, or (at your
+# option) any later version.
+#
+# This program is distributed in the hope that it will be useful, but
+# WITHOUT ANY WARRANTY; without even the implied warranty of MERCHANTABILITY
+# or FITNESS FOR A PARTICULAR PURPOSE.  See the GNU General Public License
+# for more details.
+#
+"""A real etcd cluster of several members, for the tests."""
+
+import os
+import re
+import subprocess
+
+import harness
+
+
+class Cluster:
+    """Members of one etcd cluster, by name; `with Cluster("m0", "m1", "m2") as cluster` waits until all serve."""
+
+    def __init__(self, *names):
+        peers = {name: "http://127.0.0.1:%d" % harness.free_port() for name in names}
+        self.initial = ",".join("%s=%s" % each for each in peers.items())
+        self.members = {name: harness.Etcd(name=name, peer=peers[name], cluster=self.initial) for name in names}
+
+    def __enter__(self):
+        try:
+            for member in self.members.values():
+                member.start(wait=False)
+            for member in self.members.values():
+                member.wait()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for member in self.members.values():
+            member.__exit__()
+
+    def __getitem__(self, name):
+        return self.members[name]
+
+    def leader(self):
+        """The name of the member that leads, once the cluster has one."""
+        return harness.wait_until(lambda: next(filter(self.leads, self.members), None), "a leader")
+
+    def leads(self, name):
+        member = self.members[name]
+        try:
+            return member.process is not None and member.request("GET", "/v2/stats/leader")[0] == 200
+        except OSError:
+            return False
+
+    def followers(self):
+        """The names of all members but the leader."""
+        leader = self.leader()
+        return [name for name in self.members if name != leader]
+
+    def id(self, name):
+        """The hexadecimal id of a member that runs."""
+        return self.members[name].json("/v2/stats/self")["id"]
+
+    def ctl(self, *arguments):
+        """Standard output of etcdctl, asked of the leader; asked again where only time is missing."""
+        return harness.wait_until(lambda: self.try_ctl(arguments), "etcdctl " + " ".join(arguments))
+
+    def try_ctl(self, arguments):
+        """Standard output of etcdctl; None where the cluster or a learner is too young for this."""
+        command = ["etcdctl", "--endpoints", self.members[self.leader()].url, *arguments]
+        done = subprocess.run(command, env=dict(os.environ, ETCDCTL_API="3"), stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, universal_newlines=True, check=False)
+        if done.returncode == 0:
+            return done.stdout
+        if not re.search("unhealthy cluster|in sync with leader|not leader", done.stderr):
+            raise RuntimeError("etcdctl %s: %s" % (" ".join(arguments), done.stderr))
+        return None
+
+    def lead(self, name):
+        """Moves the leadership to a member."""
+        if self.leader() != name:
+            self.ctl("move-leader", self.id(name))
+            harness.wait_until(lambda: self.leads(name), "the leadership of " + name)
+
+    def add(self, name, *options):
+        """Adds a member that does not run yet; start() it. Gives its id."""
+        peer = "http://127.0.0.1:%d" % harness.free_port()
+        identity = self.ctl("member", "add", name, "--peer-urls", peer, *options).split()[1]
+        self.initial += ",%s=%s" % (name, peer)
+        self.members[name] = harness.Etcd(name=name, peer=peer, cluster=self.initial,
+                                          arguments=["--initial-cluster-state", "existing"])
+        return identity
+
+    def promote(self, name):
+        """Makes a learner a voting member, as soon as it has caught up."""
+        self.ctl("member", "promote", self.id(name))
+
+    def rename(self, name, new):
+        """Starts a member again under another --name, of which its data directory knows nothing."""
+        member = self.members[new] = self.members.pop(name)
+        member.stop()
+        member.command[member.command.index("--name") + 1] = new
+        member.start()
+
+    def remove(self, name):
+        """Removes a member from the cluster, and ends it."""
+        self.ctl("member", "remove", self.id(name))
+        member = self.members.pop(name)
+        self.initial = ",".join(each for each in self.initial.split(",") if not each.startswith(name + "="))
+        member.__exit__()

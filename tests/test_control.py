@@ -1,0 +1,240 @@
+#
+# Copyright (c) 2026 The etcd PMDA authors.
+#
+# This program is free software; you can redistribute it and/or modify it
+# under the terms of the GNU General Public License as published by the
+# Free Software Foundation; either version 2 of the License, or (at your
+# option) any later version.
+#
+# This program is distributed in the hope that it will be useful, but
+# WITHOUT ANY WARRANTY; without even the implied warranty of MERCHANTABILITY
+# or FITNESS FOR A PARTICULAR PURPOSE.  See the GNU General Public License
+# for more details.
+#
+"""The agent's metrics about itself, and the two of them that pmstore changes."""
+
+import re
+import subprocess
+import time
+
+import cpmapi as c_api
+import pytest
+from pcp import pmapi
+
+import harness
+
+SOURCES = ("self", "store", "leader", "version", "members")
+BY_SOURCE = ["etcd.control." + name for name in ("requests", "failures", "timeouts", "time", "bytes", "status",
+                                                  "status_code")]
+SINGLE = ["etcd.control.url", "etcd.control.timeout", "etcd.control.debug"]
+SELF = '{"name":"m0","id":"1"}'
+
+
+class Watched:
+    """A private pmcd with the agent, and a client that asks for the agent's own metrics, and only for them."""
+
+    def __init__(self, pmcd):
+        self.pmcd = pmcd
+        self.context = pmcd.context()
+        self.query = harness.Query(self.context, BY_SOURCE + SINGLE)
+
+    def __getitem__(self, name):
+        return self.query.fetch()["etcd.control." + name]
+
+    def fetch(self, *names):
+        return harness.Query(self.context, names).fetch()
+
+    def store(self, name, value):
+        """Whether pmstore took a value."""
+        done = subprocess.run(["pmstore", "-h", self.pmcd.host, "etcd.control." + name, value], env=self.pmcd.env,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, check=False)
+        return done.returncode == 0 and "new value" in done.stdout
+
+
+@pytest.fixture
+def server():
+    with harness.FakeServer(harness.answer(SELF)) as fake:
+        yield fake
+
+
+@pytest.fixture
+def watched(directory, server):
+    with harness.Pmcd(directory, "[etcd]\nurl = %s\ntimeout = 0.5\n" % server.url) as pmcd:
+        yield Watched(pmcd)
+
+
+# ------------------------------------------------------------------- counters
+
+
+def test_before_the_first_request(watched, server):
+    fetched = watched.query.fetch()
+    for name in ("requests", "failures", "timeouts", "time", "bytes"):
+        assert fetched["etcd.control." + name] == dict.fromkeys(SOURCES, 0)
+    assert fetched["etcd.control.status"] == fetched["etcd.control.status_code"] == harness.VALUE
+    assert fetched["etcd.control.url"] == server.url
+    assert fetched["etcd.control.timeout"] == 0.5 and fetched["etcd.control.debug"] == 0
+    assert server.connections == 0, "asking for the agent's own metrics asks nobody"
+
+
+def test_counters_follow_the_requests(watched, server):
+    for _ in range(3):
+        assert watched.fetch("etcd.name") == {"etcd.name": "m0"}
+    watched.fetch("etcd.up")
+    assert watched["requests"] == {"self": 3, "store": 0, "leader": 0, "version": 1, "members": 0}
+    assert watched["bytes"] == {"self": 3 * len(SELF), "store": 0, "leader": 0, "version": len(SELF), "members": 0}
+    assert watched["failures"] == watched["timeouts"] == dict.fromkeys(SOURCES, 0)
+    assert watched["status"] == {"self": "ok", "version": "ok"}
+    assert watched["status_code"] == {"self": 200, "version": 200}
+    assert 0 < watched["time"]["self"] < 1
+    assert len(server.requests) == 4
+
+
+def test_failures_and_their_reasons(watched, server):
+    for behaviour, status, code in [
+            (harness.answer("", "503 Service Unavailable"), "HTTP status 503", 503),
+            (harness.answer("x"), "answer is not JSON", 200),
+            (harness.answer(""), "empty answer", 200)]:
+        server.behaviour = behaviour
+        before = watched["failures"]["self"]
+        assert watched.fetch("etcd.name") == {"etcd.name": harness.AGAIN}
+        assert watched["failures"]["self"] == before + 1
+        assert watched["status"]["self"] == status and watched["status_code"]["self"] == code
+    assert watched["requests"]["self"] == 3 and watched["timeouts"]["self"] == 0
+    server.behaviour = harness.answer(SELF)
+    watched.fetch("etcd.name")
+    assert watched["status"]["self"] == "ok" and watched["failures"]["self"] == 3
+
+
+def test_a_member_that_does_not_lead_has_not_failed(watched, server):
+    server.behaviour = harness.answer('{"message":"not current leader"}', "403 Forbidden")
+    assert watched.fetch("etcd.is_leader") == {"etcd.is_leader": 0}
+    assert (watched["failures"]["leader"], watched["status"], watched["status_code"]) == (
+        0, {"leader": "ok"}, {"leader": 403})
+
+
+def test_a_server_that_hangs(watched, server):
+    server.behaviour = lambda connection, request: time.sleep(10)
+    assert watched.fetch("etcd.name") == {"etcd.name": harness.AGAIN}
+    assert watched["timeouts"]["self"] == watched["failures"]["self"] == watched["requests"]["self"] == 1
+    assert watched["status"] == {"self": "no answer within 0.5 s"}
+    assert watched["status_code"] == harness.VALUE
+    assert 0.45 < watched["time"]["self"] < 0.7
+    begun = time.monotonic()
+    assert watched["url"] == server.url and watched.fetch("etcd.up") == {"etcd.up": 0}
+    assert time.monotonic() - begun < 0.5
+
+
+def test_a_server_that_is_dead(watched, server):
+    server.refuse()
+    server.hang_up()
+    assert watched.fetch("etcd.up", "etcd.control.url") == {"etcd.up": 0, "etcd.control.url": server.url}
+    assert watched["status"] == {"version": "Connection refused"}
+    assert watched["status_code"] == harness.VALUE
+    assert (watched["failures"]["version"], watched["timeouts"]["version"]) == (1, 0)
+
+
+# --------------------------------------------------------------------- pmstore
+
+
+@pytest.mark.parametrize("value", ["0.05", "0.5", "1", "4", "4.0", "1e-1"])
+def test_a_timeout_that_is_taken(watched, value):
+    assert watched.store("timeout", value)
+    assert watched["timeout"] == float(value)
+
+
+@pytest.mark.parametrize("value", ["0", "0.049", "4.001", "5", "-1", "nan", "inf", "-inf", "1e300", "", "x", "1s",
+                                   "0,5"])
+def test_a_timeout_that_is_refused(watched, value):
+    assert not watched.store("timeout", value)
+    assert watched["timeout"] == 0.5
+    assert "Traceback" not in watched.pmcd.agent_log()
+
+
+@pytest.mark.parametrize("value", ["2", "-1", "4294967295", "1.5", "x", "yes"])
+def test_a_debug_that_is_refused(watched, value):
+    assert not watched.store("debug", value)
+    assert watched["debug"] == 0
+    assert "Traceback" not in watched.pmcd.agent_log()
+
+
+@pytest.mark.parametrize("name", ["url", "requests", "time", "status", "status_code"])
+def test_nothing_else_can_be_stored(watched, name):
+    watched.fetch("etcd.name")
+    before = watched[name]
+    assert not watched.store(name, "1")
+    assert name == "time" or watched[name] == before
+
+
+@pytest.mark.parametrize("name, other", [("timeout", "debug"), ("debug", "timeout"), ("timeout", "url"),
+                                         ("debug", "url"), ("url", "debug")])
+def test_a_value_of_another_type_is_refused(watched, name, other):
+    """A client that sends a value of another metric's type, which pmstore never does."""
+    pmid, = watched.context.pmLookupName(["etcd.control." + name])
+    result = watched.context.pmFetch(watched.context.pmLookupName(["etcd.control." + other]))
+    result.contents.vset[0].contents.pmid = pmid
+    try:
+        with pytest.raises(pmapi.pmErr):
+            watched.context.pmStore(result)
+    finally:
+        watched.context.pmFreeResult(result)
+    assert watched["timeout"] == 0.5 and watched["debug"] == 0
+    assert "Traceback" not in watched.pmcd.agent_log()
+
+
+def test_a_stored_timeout_is_in_force_at_once(watched, server):
+    server.behaviour = lambda connection, request: time.sleep(10)
+    assert watched.store("timeout", "0.1")
+    begun = time.monotonic()
+    assert watched.fetch("etcd.name") == {"etcd.name": harness.AGAIN}
+    assert 0.1 <= time.monotonic() - begun < 0.3
+    assert watched["status"] == {"self": "no answer within 0.1 s"}
+
+
+def test_a_stored_timeout_lasts_until_the_configuration_changes(watched, server):
+    assert watched.store("timeout", "2")
+    watched.fetch("etcd.name")
+    assert watched["timeout"] == 2
+    watched.pmcd.config.write_text("[etcd]\nurl = %s\ntimeout = 0.25\n" % server.url)
+    watched.fetch("etcd.name")
+    assert watched["timeout"] == 0.25
+
+
+def test_debug_logs_each_request_and_nothing_when_off(watched, server):
+    watched.fetch("etcd.name")
+    quiet = watched.pmcd.agent_log()
+    assert watched.store("debug", "1") and watched["debug"] == 1
+    watched.fetch("etcd.name")
+    watched.fetch("etcd.name", "etcd.id", "etcd.up")
+    server.behaviour = harness.answer("", "500 Internal Server Error")
+    watched.fetch("etcd.name")
+    lines = watched.pmcd.agent_log()[len(quiet):].splitlines()
+    requests = [line.partition(": ")[2] for line in lines if "status" in line and " ms" in line]
+    assert [re.sub(r"[\d.]+ ms", "T ms", request).strip() for request in requests] == [
+        "/v2/stats/self: status 200, %d bytes, T ms" % len(SELF),
+        "/v2/stats/self: status 200, %d bytes, T ms" % len(SELF),
+        "/version: status 200, %d bytes, T ms" % len(SELF),
+        "/v2/stats/self: status 500, 0 bytes, T ms HTTP status 500"]
+    server.behaviour = harness.answer(SELF)
+    watched.fetch("etcd.name")
+    assert watched.store("debug", "0") and watched["debug"] == 0
+    loud = watched.pmcd.agent_log()
+    watched.fetch("etcd.name")
+    assert watched.pmcd.agent_log() == loud
+
+
+def test_own_metrics_answer_while_a_stopped_etcd_hangs(directory):
+    with harness.Etcd() as etcd, harness.Pmcd(directory, "[etcd]\nurl = %s\n" % etcd.url) as pmcd:
+        watched = Watched(pmcd)
+        everything = harness.Query(watched.context, harness.metric_names(watched.context))
+        assert everything.fetch()["etcd.up"] == 1
+        etcd.pause()
+        try:
+            fetched = everything.fetch()
+            assert fetched["etcd.up"] == 0 and fetched["etcd.name"] == harness.AGAIN
+            assert set(fetched["etcd.control.requests"]) == set(SOURCES)
+            assert fetched["etcd.control.url"] == etcd.url
+            assert not any(isinstance(value, harness.Failure) and value.code != c_api.PM_ERR_VALUE
+                           for name, value in fetched.items() if name.startswith("etcd.control."))
+        finally:
+            etcd.resume()
+        harness.wait_until(lambda: everything.fetch()["etcd.up"] == 1, "etcd")

@@ -1,0 +1,428 @@
+#
+# Copyright (c) 2026 The etcd PMDA authors.
+#
+# This program is free software; you can redistribute it and/or modify it
+# under the terms of the GNU General Public License as published by the
+# Free Software Foundation; either version 2 of the License, or (at your
+# option) any later version.
+#
+# This program is distributed in the hope that it will be useful, but
+# WITHOUT ANY WARRANTY; without even the implied warranty of MERCHANTABILITY
+# or FITNESS FOR A PARTICULAR PURPOSE.  See the GNU General Public License
+# for more details.
+#
+"""Whatever a server does, every fetch is answered in time, with true values or errors, and costs nothing that lasts."""
+
+import json
+import math
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from behaviours import (
+    BROKEN_ANSWER,
+    BY_OPERATION,
+    GOOD_SELF,
+    GOOD_VALUES,
+    LITERALS,
+    NO_ANSWER,
+    NOT_JSON_LITERALS,
+    RATES,
+    SELF,
+    STATUSES,
+    STORE,
+    VERSION,
+    all_are,
+    clogged,
+    endpoint,
+    good,
+    path_of,
+    refuse,
+    silent,
+    with_all,
+)
+from harness import AGAIN, APPVERSION, Etcd, Failure, FakeServer, Pmcd, Query, answer, metric_names, wait_until
+
+TIMEOUT = 0.3
+SLACK = 0.2  # what a fetch may take beyond the timeout, and any further one in all
+ROUNDS = 50
+MEMORY = 16 << 20  # bytes by which the agent may grow, at any time
+
+
+class Watch:
+    """Measures time, without that for which a busy machine let pmcd, the agent or this thread wait for a CPU."""
+
+    def __init__(self, pmcd):
+        self.threads = ["/proc/%d/schedstat" % pid for pid in (pmcd.process.pid, pmcd.agent_pid())]
+
+    def now(self):
+        """A time in seconds, of no meaning but for differences within a thread."""
+        waited = sum(int(Path(each).read_text().split()[1]) for each in self.threads + ["/proc/thread-self/schedstat"])
+        return time.monotonic() - waited / 1e9
+
+
+class Bystander(threading.Thread):
+    """Another client of pmcd, who wants nothing of etcd; notes when it asked and how long it had to wait."""
+
+    def __init__(self, pmcd):
+        super().__init__(daemon=True)
+        self.watch = Watch(pmcd)
+        self.query = Query(pmcd.context(), ["pmcd.numclients"])
+        self.waits = []
+        self.ended = threading.Event()
+
+    def run(self):
+        while not self.ended.wait(0.005):
+            begun, before = time.monotonic(), self.watch.now()
+            self.query.fetch()
+            self.waits.append((begun, self.watch.now() - before))
+
+    def longest(self, since, until=math.inf):
+        """Its longest wait of those that began in a time."""
+        return max((took for begun, took in self.waits if since <= begun < until), default=0.0)
+
+    def end(self):
+        self.ended.set()
+        self.join()
+
+
+class Watched:
+    """An agent under a private pmcd that two clients use, and what the agent held at first."""
+
+    def __init__(self, pmcd):
+        self.pmcd = pmcd
+        self.query = Query(pmcd.context(), GOOD_VALUES)
+        self.watch = Watch(pmcd)
+        self.bystander = Bystander(pmcd)
+        self.pid = pmcd.agent_pid()
+        self.threads = self.files = self.memory = None
+
+    def remember(self):
+        """Notes what the agent holds."""
+        self.threads, self.files, self.memory = self.held("task"), self.held("fd"), self.memory_of("VmRSS")
+
+    def held(self, what):
+        """Number of the agent's threads (task) or open files (fd)."""
+        return len(os.listdir("/proc/%d/%s" % (self.pid, what)))
+
+    def memory_of(self, which):
+        """Memory of the agent in bytes, now (VmRSS) or at most so far (VmHWM)."""
+        return 1024 * int(Path("/proc/%d/status" % self.pid).read_text().partition(which + ":")[2].split()[0])
+
+    def fetch(self):
+        """(values, seconds) of one fetch of everything."""
+        begun = self.watch.now()
+        values = self.query.fetch()
+        return values, self.watch.now() - begun
+
+    def rounds(self, expected, number=ROUNDS, pause=0.0):
+        """Fetches while the server misbehaves: each in time, and with what is expected."""
+        begun = first_over = time.monotonic()
+        for each in range(number):
+            values, took = self.fetch()
+            assert values == expected, "fetch %d" % each
+            assert took <= (SLACK if each else TIMEOUT + SLACK), "fetch %d" % each
+            if each == 0:
+                first_over = time.monotonic()
+            time.sleep(pause)
+        assert self.bystander.longest(begun, first_over) <= TIMEOUT + SLACK
+        assert self.bystander.longest(first_over) <= SLACK
+
+    def check_nothing_is_left(self):
+        """The same process, with no more threads, sockets and memory than at first."""
+        assert self.pmcd.agent_pid() == self.pid
+        wait_until(lambda: self.held("task") <= self.threads, "the end of threads", 5)
+        wait_until(lambda: self.held("fd") <= self.files, "the end of sockets", 5)
+        assert self.memory_of("VmHWM") <= self.memory + MEMORY
+        assert "Traceback" not in self.pmcd.agent_log()
+
+
+def watching(directory, url):
+    """For fixtures: an agent that watches a URL, and the end of it."""
+    with Pmcd(directory, "[etcd]\nurl = %s\ntimeout = %g\n" % (url, TIMEOUT)) as pmcd:
+        watched = Watched(pmcd)
+        watched.bystander.start()
+        yield watched
+        watched.bystander.end()
+
+
+@pytest.fixture
+def server():
+    with FakeServer(good) as fake:
+        yield fake
+
+
+@pytest.fixture
+def watched(directory, server):
+    """An agent that has got good values from the server."""
+    for agent in watching(directory, server.url):
+        for _ in range(3):
+            assert agent.fetch()[0] == GOOD_VALUES
+        agent.remember()
+        yield agent
+
+
+def recover(watched, server):
+    """Good behaviour from now on, while connections that are still open go on as they were."""
+    server.behaviour = good
+    values, took = watched.fetch()
+    assert values == GOOD_VALUES, "first fetch after recovery"
+    assert took <= SLACK
+    watched.check_nothing_is_left()
+
+
+# --------------------------------------------------- no answer, or a broken one
+
+
+@pytest.mark.parametrize("case", NO_ANSWER)
+def test_a_server_that_gives_no_answer(watched, server, case):
+    server.behaviour = NO_ANSWER[case]
+    watched.rounds(all_are(AGAIN, 0))
+    recover(watched, server)
+
+
+@pytest.mark.parametrize("case", BROKEN_ANSWER)
+def test_a_server_that_gives_a_broken_answer(watched, server, case):
+    server.behaviour, up = BROKEN_ANSWER[case]
+    watched.rounds(all_are(AGAIN, up))
+    recover(watched, server)
+
+
+@pytest.mark.parametrize("body", [b"", GOOD_SELF], ids=["empty", "with values"])
+def test_errors_of_http(watched, server, body):
+    for status, failure in STATUSES.items():
+        server.behaviour = answer(body, "%d Some Reason" % status)
+        watched.rounds(all_are(failure, 1), number=3)
+        recover(watched, server)
+
+
+def test_connections_refused(watched, server):
+    refuse(server)
+    watched.rounds(all_are(AGAIN, 0))
+    server.listen()
+    recover(watched, server)
+
+
+def test_connections_that_get_no_answer(watched, server):
+    with clogged(server):
+        watched.rounds(all_are(AGAIN, 0))
+    server.listen()
+    recover(watched, server)
+
+
+def test_idle_connections_that_the_server_closes(watched, server):
+    """They are no reason for an error."""
+    for _ in range(ROUNDS):
+        server.hang_up()
+        assert watched.fetch()[0] == GOOD_VALUES
+    watched.check_nothing_is_left()
+
+
+def test_what_a_server_sends_unasked_is_no_answer(watched, server):
+    """A second response on a connection is not taken for the answer to the next request."""
+    numbers = []
+
+    def twice(_, request):
+        if "store" not in path_of(request):
+            return good(_, request)
+        numbers.append(len(numbers))
+        return answer(json.dumps(dict(STORE, watchers=numbers[-1]))) + answer(json.dumps(dict(STORE, watchers=999)))
+
+    server.behaviour = twice
+    for _ in range(ROUNDS):
+        assert watched.fetch()[0]["etcd.store.watchers"] == numbers[-1]
+    recover(watched, server)
+
+
+# ------------------------------------------------------------------ the deadline
+
+
+@pytest.mark.parametrize("case", ["silent", "dripping body", "silence after the head"])
+def test_fetches_that_are_rarer_than_the_timeout(watched, server, case):
+    """A source stays suspect though its request has come to its end before the next fetch."""
+    server.behaviour = NO_ANSWER[case]
+    watched.rounds(all_are(AGAIN, 0), number=10, pause=TIMEOUT + 0.05)
+    recover(watched, server)
+
+
+def test_connects_without_answer_and_fetches_that_are_rarer_than_the_timeout(watched, server):
+    with clogged(server):
+        watched.rounds(all_are(AGAIN, 0), number=10, pause=TIMEOUT + 0.05)
+    server.listen()
+    recover(watched, server)
+
+
+def test_a_slow_server_has_values(watched, server):
+    def slow(_, request):
+        time.sleep(0.6 * TIMEOUT)
+        return good(_, request)
+
+    server.behaviour = slow
+    for _ in range(5):
+        values, took = watched.fetch()
+        assert values == GOOD_VALUES
+        assert took <= TIMEOUT
+    recover(watched, server)
+
+
+def test_late_answers_are_never_given(watched, server):
+    """An answer that comes after its fetch is not the value of a later fetch."""
+    asked = {}
+    delay = TIMEOUT + 0.1
+
+    def late(_, request):
+        path = path_of(request)
+        asked[path] = mine = asked.get(path, 0) + 1
+        time.sleep(delay)
+        return answer(json.dumps({"recvAppendRequestCnt": mine, "watchers": mine, "etcdserver": str(mine)}))
+
+    server.behaviour = late
+    for each in range(10):
+        values, _ = watched.fetch()
+        assert set(values.values()) == {AGAIN, 0}, "fetch %d" % each
+        time.sleep(0.07)
+    delay = 0
+    values, _ = watched.fetch()
+    assert values["etcd.recv_append_request"] == asked["/v2/stats/self"]
+    assert values["etcd.store.watchers"] == asked["/v2/stats/store"]
+    assert values["etcd.version.server"] == str(asked["/version"])
+    recover(watched, server)
+
+
+@pytest.mark.parametrize("path", ["/v2/stats/self", "/v2/stats/store", "/v2/stats/leader", "/version"])
+def test_one_endpoint_that_hangs_costs_the_others_nothing(watched, server, path):
+    context = watched.pmcd.context()
+    watched.query = Query(context, metric_names(context))
+    others = {name: value for name, value in GOOD_VALUES.items() if endpoint(name) != path}
+
+    def hang(connection, request):
+        return silent(connection, request) if path_of(request) == path else good(connection, request)
+
+    server.behaviour = hang
+    for each in range(10):
+        values, took = watched.fetch()
+        assert {name: values[name] for name in others} == others, "fetch %d" % each
+        assert took <= (SLACK if each else TIMEOUT + SLACK), "fetch %d" % each
+    server.behaviour = good
+    values, _ = watched.fetch()
+    assert {name: values[name] for name in GOOD_VALUES} == GOOD_VALUES
+
+
+# ---------------------------------------------------------------- wrong values
+
+
+def check_literals(watched, server, literals, expected):
+    for literal in literals:
+        server.behaviour = with_all(literal)
+        for _ in range(2):
+            assert watched.fetch()[0] == expected(literal), "%.40r" % literal
+        recover(watched, server)
+
+
+def test_a_wrong_value_is_an_error_and_never_a_number(watched, server):
+    check_literals(watched, server, LITERALS, LITERALS.get)
+
+
+def test_a_literal_that_is_none_of_json_spoils_the_answer(watched, server):
+    check_literals(watched, server, NOT_JSON_LITERALS, lambda _: all_are(AGAIN, 1))
+
+
+def serve(self=SELF, store=STORE, version=VERSION):
+    """A behaviour: these documents instead of the good ones."""
+    answers = {path: answer(json.dumps(document)) for path, document in (
+        ("/v2/stats/self", self), ("/v2/stats/store", store), ("/version", version))}
+    return lambda _, request: answers[path_of(request)]
+
+
+def test_missing_keys(watched, server):
+    """They are what this version of etcd lacks, but an absent rate is 0: etcd leaves that out."""
+    server.behaviour = answer("{}")
+    watched.rounds(dict(all_are(APPVERSION, 1), **dict.fromkeys(RATES, 0.0)), number=5)
+    recover(watched, server)
+
+
+def test_extra_keys(watched, server):
+    extra = {"key%d" % number: [number, {"x": None}] for number in range(10000)}
+    server.behaviour = serve(dict(extra, **SELF), dict(extra, **STORE), dict(extra, up=0, **VERSION))
+    watched.rounds(GOOD_VALUES, number=5)
+    recover(watched, server)
+
+
+@pytest.mark.parametrize("inner", [None, True, 1, "x", [], [{}], {}], ids=repr)
+def test_a_leader_info_of_another_form(watched, server, inner):
+    server.behaviour = serve(self=dict(SELF, leaderInfo=inner))
+    values, _ = watched.fetch()
+    expected = {name: APPVERSION if name.startswith("etcd.leader.") else value for name, value in GOOD_VALUES.items()}
+    assert values == expected
+    recover(watched, server)
+
+
+def test_an_instance_with_a_wrong_value_is_left_out(watched, server):
+    server.behaviour = serve(store=dict(STORE, setsSuccess="no", getsFail=-1))
+    values, _ = watched.fetch()
+    for name, operation in (("etcd.store.success", "sets"), ("etcd.store.fail", "gets")):
+        expected = dict(BY_OPERATION[name])
+        del expected[operation]
+        assert values[name] == expected
+    recover(watched, server)
+
+
+# -------------------------------------------------------------------- the log
+
+
+def test_the_log_has_a_line_for_a_change_and_none_for_a_fetch(watched, server):
+    before = len(watched.pmcd.agent_log().splitlines())
+    refuse(server)
+    watched.rounds(all_are(AGAIN, 0), number=200)
+    server.listen()
+    for _ in range(5):
+        recover(watched, server)
+    lines = watched.pmcd.agent_log().splitlines()[before:]
+    assert len(lines) == 2, lines
+    assert server.url in lines[0] and lines[0].endswith("Connection refused")
+    assert server.url in lines[1] and lines[1].endswith("answers again")
+
+
+# ------------------------------------------------------------------ real etcd
+
+
+@pytest.fixture
+def real(directory):
+    """An etcd and an agent that watches it."""
+    with Etcd() as etcd:
+        for agent in watching(directory, etcd.url):
+            for _ in range(3):
+                check_all_values(agent)
+            agent.remember()
+            yield etcd, agent
+
+
+def check_all_values(watched):
+    """All values are there, but one that this version of etcd lacks."""
+    values, took = watched.fetch()
+    assert [name for name, value in values.items() if isinstance(value, Failure)] == ["etcd.version.storage"], values
+    assert took <= SLACK
+
+
+def test_a_stopped_and_continued_etcd(real):
+    etcd, watched = real
+    for _ in range(3):
+        etcd.pause()
+        watched.rounds(all_are(AGAIN, 0), number=20)
+        etcd.resume()
+        etcd.wait()
+        check_all_values(watched)
+    watched.check_nothing_is_left()
+
+
+def test_a_killed_and_restarted_etcd(real):
+    etcd, watched = real
+    for _ in range(3):
+        etcd.kill()
+        watched.rounds(all_are(AGAIN, 0), number=20)
+        etcd.start()
+        check_all_values(watched)
+    watched.check_nothing_is_left()

@@ -1,0 +1,206 @@
+#
+# Copyright (c) 2026 The etcd PMDA authors.
+#
+# This program is free software; you can redistribute it and/or modify it
+# under the terms of the GNU General Public License as published by the
+# Free Software Foundation; either version 2 of the License, or (at your
+# option) any later version.
+#
+# This program is distributed in the hope that it will be useful, but
+# WITHOUT ANY WARRANTY; without even the implied warranty of MERCHANTABILITY
+# or FITNESS FOR A PARTICULAR PURPOSE.  See the GNU General Public License
+# for more details.
+#
+"""The view Etcd in a real pmchart on a virtual screen, on live data of a busy cluster of three members."""
+
+import array
+import http.client
+import itertools
+import os
+import re
+import signal
+import struct
+import subprocess
+import threading
+import time
+from collections import Counter
+from contextlib import ExitStack, contextmanager, suppress
+
+import pytest
+
+from harness import PATIENCE, REPOSITORY, Etcd, Pmcd, free_port, tool_environment
+
+VIEW = REPOSITORY / "config" / "Etcd.pmchart"
+BACKGROUND = 0x6ca2c9  # pmchart's default for the area in which it plots
+WINDOW = 0xfbfbfb  # Qt's default around it
+WIDTH, HEIGHT = 720, 680  # what the view asks for, so that nothing but pmchart is on the screen
+
+# One round moves every plot of the view: each kind of operation succeeds and each but gets fails.
+ROUND = (
+    ("PUT", "/a?value=1"),
+    ("GET", "/a"),
+    ("PUT", "/a?value=2&prevExist=true"),
+    ("PUT", "/a?value=3&prevValue=2"),
+    ("DELETE", "/a?prevValue=3"),
+    ("PUT", "/a?value=4&prevExist=false"),
+    ("DELETE", "/a"),
+    ("PUT", "/folder?value=1"),
+    ("PUT", "/missing?value=1&prevExist=true"),
+    ("PUT", "/b?value=1&prevValue=2"),
+    ("DELETE", "/missing?prevValue=1"),
+    ("PUT", "/b?value=1&prevExist=false"),
+    ("DELETE", "/missing"),
+)
+
+
+def cluster(stack):
+    """Three members that serve and have a leader; they end with the stack."""
+    peers = ["http://127.0.0.1:%d" % free_port() for _ in range(3)]
+    together = ",".join("m%d=%s" % pair for pair in enumerate(peers))
+    members = [Etcd(name="m%d" % number, peer=peer, cluster=together) for number, peer in enumerate(peers)]
+    for member in members:
+        stack.push(member)
+        member.start(wait=False)
+    for member in members:
+        member.wait()
+    return members
+
+
+def write_for_ever(etcd, stop):
+    """Goes round after round until the event `stop`."""
+    for path in ("/b?value=1", "/folder/key?value=1"):
+        assert etcd.request("PUT", "/v2/keys" + path)[0] in (200, 201)
+    connection = http.client.HTTPConnection("127.0.0.1", etcd.port, timeout=PATIENCE)
+    for method, path in itertools.cycle(ROUND):
+        if stop.is_set():
+            break
+        connection.request(method, "/v2/keys" + path)
+        connection.getresponse().read()
+    connection.close()
+
+
+@contextmanager
+def busy(etcd):
+    """Keeps writing to a member, with three watches open."""
+    stop = threading.Event()
+    writer = threading.Thread(target=write_for_ever, args=[etcd, stop])
+    writer.start()
+    watches = [http.client.HTTPConnection("127.0.0.1", etcd.port) for _ in range(3)]
+    for watch in watches:
+        watch.request("GET", "/v2/keys/quiet?wait=true")
+    try:
+        yield
+    finally:
+        for watch in watches:
+            watch.close()
+        stop.set()
+        writer.join()
+
+
+@contextmanager
+def screen(directory):
+    """A virtual X screen; yields the environment for its clients. The file Xvfb_screen0 is the picture."""
+    home = directory / "home"
+    home.mkdir(mode=0o700)
+    command = ["Xvfb", "-displayfd", "1", "-nolisten", "tcp", "-fbdir", str(directory),
+               "-screen", "0", "%dx%dx24" % (WIDTH, HEIGHT)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+        display = server.stdout.readline().decode().strip()
+        try:
+            # an empty PCP_STDERR means standard error instead of a window
+            yield tool_environment(DISPLAY=":" + display, HOME=str(home), XDG_RUNTIME_DIR=str(home),
+                                   QT_QPA_PLATFORM="xcb", PCP_STDERR="")
+        finally:
+            server.terminate()
+
+
+@contextmanager
+def pmchart(environment, *arguments):
+    """A pmchart, which is ended with the pmtime that it starts."""
+    with subprocess.Popen(["pmchart", *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          universal_newlines=True, start_new_session=True) as process:
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+
+
+def pixels(picture):
+    """The rows of a picture in the format of xwd(1), each an array of 0xRRGGBB."""
+    content = picture.read_bytes()
+    header = struct.unpack(">25I", content[:100])
+    header_size, height, line_size, colors = header[0], header[5], header[12], header[19]
+    first = header_size + 12 * colors
+    return [array.array("I", (pixel & 0xffffff for pixel in array.array("I", content[start:start + line_size])))
+            for start in range(first, first + height * line_size, line_size)]
+
+
+def charts_of_view():
+    """For each chart of the view its plots as {color: name}."""
+    charts = []
+    for line in VIEW.read_text().splitlines():
+        if line.startswith("chart "):
+            charts.append({})
+        elif line.startswith("\t"):
+            color, plot = re.fullmatch(r"\tplot .* color #(\S+) metric (.*)", line).groups()
+            charts[-1][int(color, 16)] = plot
+    return charts
+
+
+def plotted(picture):
+    """For each plotting area of the picture, from top to bottom, how many pixels it has of each color."""
+    areas = []
+    # titles, legends and scales never reach the right edge of the window; plotting areas do
+    for blank, rows in itertools.groupby(pixels(picture), lambda row: row[WIDTH - 12] == WINDOW):
+        area = Counter(itertools.chain.from_iterable(rows))
+        if not blank and BACKGROUND in area:
+            areas.append(area)
+    return areas
+
+
+def not_plotted(picture):
+    """The plots of the view that the picture has no data of; all if there is no such view."""
+    charts = charts_of_view()
+    areas = plotted(picture)
+    areas += [{}] * (len(charts) - len(areas))
+    return {plot for plots, area in zip(charts, areas) for color, plot in plots.items() if area.get(color, 0) < 20}
+
+
+def wait_for_plots(picture, lacking=()):
+    """Waits until the picture has data of all plots of the view but those `lacking`."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        missing = not_plotted(picture)
+        if missing == set(lacking):
+            break
+        assert time.monotonic() < until, "no data of %s instead of %s" % (sorted(missing), lacking)
+        time.sleep(0.3)
+
+
+@pytest.fixture
+def leader_and_follower():
+    """Two members of a cluster of three."""
+    with ExitStack() as stack:
+        members = cluster(stack)
+        leader = members[0].json("/v2/stats/self")["leaderInfo"]["leader"]
+        members.sort(key=lambda member: member.json("/v2/stats/self")["id"] == leader)
+        yield members[-1], members[0]
+
+
+def hand_over(leader, follower):
+    """Makes a follower the leader."""
+    target = int(follower.json("/v2/stats/self")["id"], 16)
+    assert leader.request("POST", "/v3/maintenance/transfer-leadership", '{"targetID": "%d"}' % target)[0] == 200
+
+
+def test_every_plot_of_the_view_shows_data(directory, leader_and_follower):
+    leader, follower = leader_and_follower
+    with Pmcd(directory, "[etcd]\nurl = %s\n" % leader.url) as pmcd, screen(directory) as environment:
+        with pmchart(environment, "-C", "-C", "-h", pmcd.host, "-c", str(VIEW)) as check:
+            assert check.communicate(timeout=PATIENCE)[0] == ""
+        picture = directory / "Xvfb_screen0"
+        with busy(leader), pmchart(environment, "-t", "0.5sec", "-h", pmcd.host, "-c", str(VIEW)):
+            wait_for_plots(picture, lacking=["etcd.recv_append_request"])
+            hand_over(leader, follower)
+            wait_for_plots(picture)
