@@ -216,7 +216,8 @@ def test_an_unreadable_configuration_is_refused(directory):
     config = directory / "etcd.conf"
     config.write_text("[etcd]\n")
     config.chmod(0)
-    done = subprocess.run(AS_NOBODY + ["/usr/bin/python3", str(AGENT), "-c", str(config)], cwd="/",
+    agent = shutil.copy(AGENT, directory)  # nobody may not look where the repository is
+    done = subprocess.run(AS_NOBODY + ["/usr/bin/python3", agent, "-c", str(config)], cwd="/",
                           env=tool_environment(PCP_PYTHON_PROBE="1"), stderr=subprocess.PIPE,
                           universal_newlines=True, timeout=PATIENCE, check=False)
     assert done.returncode == 1
