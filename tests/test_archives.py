@@ -23,7 +23,7 @@ from pcp import pmapi
 
 import harness
 from cluster import Cluster
-from test_leader import FOLLOWING, Watched, follower, leading, others
+from followers import FOLLOWING, Watched, follower, leading, others
 
 FOLLOWER_METRICS = ["etcd.follower.latency.maximum", "etcd.follower.success"]
 

@@ -13,8 +13,6 @@
 #
 """Leader statistics: followers that come and go in real clusters and in those of a fake server."""
 
-import contextlib
-import json
 import os
 import signal
 import time
@@ -25,42 +23,9 @@ from pcp import pmapi
 
 import harness
 from cluster import Cluster
+from followers import FOLLOWING, LATENCIES, METRICS, Watched, follower, leading, many, others, watching
 
-LATENCIES = {"current": "current", "average": "average", "standard_deviation": "standardDeviation",
-             "minimum": "minimum", "maximum": "maximum"}
-METRICS = (["etcd.follower.latency." + name for name in LATENCIES]
-           + ["etcd.follower.success", "etcd.follower.fail", "etcd.is_leader"])
 DEADLINE = 1.0 + 0.2
-
-
-class Watched:
-    """A private pmcd with the agent, and a client that asks for all metrics of a leader."""
-
-    def __init__(self, pmcd):
-        self.pmcd = pmcd
-        self.context = pmcd.context()
-        self.query = harness.Query(self.context, METRICS)
-        self.indom = self.query.descs[0].contents.indom
-
-    def fetch(self):
-        return self.query.fetch()
-
-    def values(self, name="success"):
-        return self.fetch()["etcd.follower." + name]
-
-    def is_leader(self):
-        return self.fetch()["etcd.is_leader"]
-
-    def instances(self):
-        """{name: number} as a client gets them that asks for the instance domain."""
-        numbers, names = self.context.pmGetInDom(self.query.descs[0])
-        return dict(zip(names or (), numbers or ()))
-
-
-@contextlib.contextmanager
-def watching(directory, url):
-    with harness.Pmcd(directory, "[etcd]\nurl = %s\n" % url) as pmcd:
-        yield Watched(pmcd)
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +33,6 @@ def cluster():
     """Three members; tests leave them all running."""
     with Cluster("m0", "m1", "m2") as members:
         yield members
-
-
-def others(cluster, name):
-    """Ids of the members beside one."""
-    return {cluster.id(each) for each in cluster.members if each != name}
 
 
 def document(member):
@@ -277,22 +237,6 @@ def test_a_leader_without_quorum_stops_to_be_one(directory):
 # -------------------------------------------------------------- fake answers
 
 
-def follower(success=1, **latency):
-    """One follower in an answer of /v2/stats/leader."""
-    return {"latency": dict({"current": 0.5, "average": 0.25, "standardDeviation": 0.125, "minimum": 0.1,
-                             "maximum": 2}, **latency),
-            "counts": {"fail": 0, "success": success}}
-
-
-def leading(followers):
-    """The answers of a member that leads these followers."""
-    body = harness.answer(json.dumps({"leader": "1", "followers": followers}))
-    return lambda _, request: body if b"leader" in request else harness.answer(b'{"members":[]}')
-
-
-FOLLOWING = harness.answer('{"message":"not current leader"}', "403 Forbidden")
-
-
 @pytest.fixture
 def server():
     with harness.FakeServer(leading({})) as fake:
@@ -397,10 +341,6 @@ def test_who_leads(watched, server, status, body, expected):
 
 
 # --------------------------------------------------------------------- scale
-
-
-def many(count):
-    return leading({format(2 ** 60 + 7919 * number, "x"): follower(number) for number in range(1, count + 1)})
 
 
 def fetch_raw(watched):
