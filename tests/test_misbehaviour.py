@@ -49,7 +49,7 @@ from harness import AGAIN, APPVERSION, Etcd, Failure, FakeServer, Pmcd, Query, a
 TIMEOUT = 0.3
 SLACK = 0.2  # what a fetch may take beyond the timeout, and any further one in all
 ROUNDS = 50
-MEMORY = 16 << 20  # bytes by which the agent may grow, at any time
+MEMORY = 48 << 20  # bytes by which the agent may grow at any time: what Python makes of answers of 1 MiB at once
 
 
 class Watch:
