@@ -102,23 +102,19 @@ def then_reset(sent):
     return behaviour
 
 
+def flood(start, piece, pause=0.0):
+    """Sends `start`, and then for ever pieces, as fast as they are taken, or with pauses of so many seconds."""
+    def behaviour(connection, _):
+        connection.sendall(start)
+        while True:
+            connection.sendall(piece)
+            time.sleep(pause)
+    return behaviour
+
+
 def drip(start, piece):
     """Sends `start`, and then for ever a piece each 20 ms."""
-    def behaviour(connection, _):
-        connection.sendall(start)
-        while True:
-            connection.sendall(piece)
-            time.sleep(0.02)
-    return behaviour
-
-
-def flood(start, piece):
-    """Sends `start`, and then for ever pieces, as fast as they are taken."""
-    def behaviour(connection, _):
-        connection.sendall(start)
-        while True:
-            connection.sendall(piece)
-    return behaviour
+    return flood(start, piece, pause=0.02)
 
 
 def redirect(location, status="302 Found", body=b""):

@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import certificates  # noqa: E402  (found by the path above)
 import harness  # noqa: E402
+from cluster import Cluster  # noqa: E402
 
 
 def pytest_sessionstart():
@@ -49,6 +50,7 @@ def agent():
 
 @pytest.fixture(scope="module")
 def pki():
+    """Certificates, and the authorities that have signed them."""
     with certificates.Pki() as files:
         yield files
 
@@ -58,6 +60,13 @@ def mutual(pki):
     """A real etcd that wants certificates of its clients."""
     with pki.etcd(pki.server, mutual=True) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Three members; tests leave them all running."""
+    with Cluster("m0", "m1", "m2") as members:
+        yield members
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ class Watched:
 
 @contextlib.contextmanager
 def watching(directory, url):
-    with harness.Pmcd(directory, "[etcd]\nurl = %s\n" % url) as pmcd:
+    with harness.Pmcd(directory, url=url) as pmcd:
         yield Watched(pmcd)
 
 

@@ -13,6 +13,7 @@
 #
 """Servers and PCP tools for the tests: real etcd, a private pmcd with the agent, and a server that misbehaves."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -189,6 +190,17 @@ APPVERSION = Failure(c_api.PM_ERR_APPVERSION)
 VALUE = Failure(c_api.PM_ERR_VALUE)
 
 
+@contextlib.contextmanager
+def running(command, **options):
+    """A process, which is ended in good order; options are those of subprocess.Popen."""
+    process = subprocess.Popen(command, **options)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
 def tool_environment(**more):
     """The environment for PCP's tools, in which no metric of the system's PCP and no proxy comes in."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PCP_", "PMCD_"))}
@@ -196,10 +208,18 @@ def tool_environment(**more):
     return dict(kept, PCP_DERIVED_CONFIG="", **more)
 
 
-class Pmcd:
-    """A private pmcd that serves pmcd's own metrics and the agent's; all its files are in `directory`."""
+def configuration(**settings):
+    """Text of an etcd.conf."""
+    return "[etcd]\n" + "".join("%s = %s\n" % each for each in settings.items())
 
-    def __init__(self, directory, config="", python="/usr/bin/python3", agent=AGENT):
+
+class Pmcd:
+    """A private pmcd that serves pmcd's own metrics and those of an agent with these settings.
+
+    All its files are in `directory`.
+    """
+
+    def __init__(self, directory, **settings):
         self.directory = Path(directory)
         self.port = free_port()
         self.host = "127.0.0.1:%d" % self.port
@@ -210,13 +230,13 @@ class Pmcd:
         caches.chmod(0o777)
         self.log = self.directory / "agent.log"
         self.config = self.directory / "etcd.conf"
-        self.config.write_text(config)
+        self.config.write_text(configuration(**settings))
         self.namespace = self.directory / "pmns"
         self.namespace.write_text(self.pmcd_namespace().replace("pmcd", "pmcd\n    etcd 400:*:*", 1))
         self.pmcd_conf = self.directory / "pmcd.conf"
         self.pmcd_conf.write_text(
             "pmcd 2 dso pmcd_init %s/pmcd/pmda_pmcd.so\n" % pmContext.pmGetConfig("PCP_PMDAS_DIR")
-            + "etcd 400 pipe binary %s %s -c %s -l %s\n" % (python, agent, self.config, self.log))
+            + "etcd 400 pipe binary /usr/bin/python3 %s -c %s -l %s\n" % (AGENT, self.config, self.log))
         self.process = None
 
     @staticmethod
@@ -293,6 +313,14 @@ def metric_names(context, root="etcd"):
     names = []
     context.pmTraversePMNS(root, names.append)
     return sorted(name.decode() if isinstance(name, bytes) else name for name in names)
+
+
+def logging(pmcd, archive, metrics):
+    """For `with`: a pmlogger that samples the metrics ten times a second, and writes each record at once."""
+    config = pmcd.directory / "pmlogger.conf"
+    config.write_text("log mandatory on 100 msec { %s }\n" % metrics)
+    return running(["pmlogger", "-u", "-c", str(config), "-h", pmcd.host,
+                    "-l", str(pmcd.directory / "pmlogger.log"), str(archive)], env=pmcd.env)
 
 
 class Query:

@@ -18,7 +18,6 @@ import re
 import subprocess
 
 import cpmapi as c_api
-import pytest
 from pcp import pmapi
 
 import harness
@@ -26,31 +25,7 @@ from cluster import Cluster
 from followers import FOLLOWING, Watched, follower, leading, others
 
 FOLLOWER_METRICS = ["etcd.follower.latency.maximum", "etcd.follower.success"]
-
-
-class Logger:
-    """A pmlogger that samples ten times a second until stop()."""
-
-    def __init__(self, pmcd, archive):
-        self.archive = archive
-        self.log = pmcd.directory / (archive.name + ".log")
-        config = pmcd.directory / "pmlogger.conf"
-        config.write_text("log mandatory on 100 msec { etcd.follower etcd.is_leader etcd.store }\n")
-        self.process = subprocess.Popen(["pmlogger", "-u", "-c", str(config), "-h", pmcd.host, "-l", str(self.log),
-                                         str(archive)], env=pmcd.env)
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(harness.PATIENCE)
-
-
-@contextlib.contextmanager
-def logging(pmcd, archive):
-    logger = Logger(pmcd, archive)
-    try:
-        yield logger
-    finally:
-        logger.stop()
+LOGGED = "etcd.follower etcd.is_leader etcd.store"
 
 
 class Archive:
@@ -119,19 +94,13 @@ def reached(archive, condition):
     return harness.wait_until(met, "records in " + archive.name)
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    with Cluster("m0", "m1", "m2") as members:
-        yield members
-
-
 def test_an_archive_over_changes_of_leadership(directory, cluster):
     cluster.lead("m0")
-    with harness.Pmcd(directory, "[etcd]\nurl = %s\n" % cluster["m0"].url) as pmcd:
+    with harness.Pmcd(directory, url=cluster["m0"].url) as pmcd:
         watched = Watched(pmcd)
         numbers = watched.instances()
         path = directory / "archive"
-        with logging(pmcd, path):
+        with harness.logging(pmcd, path, LOGGED):
             reached(path, lambda archive: archive.samples("etcd.follower.success")[-1].keys() == set(numbers.values()))
             cluster.lead("m1")
             reached(path, lambda archive: archive.samples("etcd.follower.success")[-1] == {})
@@ -171,12 +140,12 @@ def test_archives_of_before_and_after_restarts_merge(directory):
         numbers, members = {}, others(cluster, "m0")
         paths = [directory / name for name in ("first", "second")]
         for path in paths:
-            with harness.Pmcd(directory, "[etcd]\nurl = %s\n" % cluster["m0"].url) as pmcd:
+            with harness.Pmcd(directory, url=cluster["m0"].url) as pmcd:
                 watched = Watched(pmcd)
                 assert set(watched.values()) == members
                 before, numbers = numbers, watched.instances()
                 assert {**numbers, **before} == numbers
-                with logging(pmcd, path):
+                with harness.logging(pmcd, path, LOGGED):
                     reached(path, lambda archive: len(archive.samples("etcd.follower.success")) >= 3)
                 assert check(path).instances() == numbers
             if path is paths[0]:
@@ -194,10 +163,10 @@ def test_archives_of_before_and_after_restarts_merge(directory):
 
 def test_an_archive_of_members_that_come_and_go_names_them_all(directory):
     with harness.FakeServer(leading({})) as server, \
-            harness.Pmcd(directory, "[etcd]\nurl = %s\n" % server.url) as pmcd:
+            harness.Pmcd(directory, url=server.url) as pmcd:
         path = directory / "archive"
         expected = set()
-        with logging(pmcd, path):
+        with harness.logging(pmcd, path, LOGGED):
             for step in range(12):
                 present = {format(id, "x"): follower(10 * step + id) for id in range(1, 7) if (step + id * id) % 3}
                 server.behaviour = leading(present) if step % 4 else FOLLOWING

@@ -59,7 +59,7 @@ def server():
 
 @pytest.fixture
 def watched(directory, server):
-    with harness.Pmcd(directory, "[etcd]\nurl = %s\ntimeout = 0.5\n" % server.url) as pmcd:
+    with harness.Pmcd(directory, url=server.url, timeout=0.5) as pmcd:
         yield Watched(pmcd)
 
 
@@ -194,7 +194,7 @@ def test_a_stored_timeout_lasts_until_the_configuration_changes(watched, server)
     assert watched.store("timeout", "2")
     watched.fetch("etcd.name")
     assert watched["timeout"] == 2
-    watched.pmcd.config.write_text("[etcd]\nurl = %s\ntimeout = 0.25\n" % server.url)
+    watched.pmcd.config.write_text(harness.configuration(url=server.url, timeout=0.25))
     watched.fetch("etcd.name")
     assert watched["timeout"] == 0.25
 
@@ -223,7 +223,7 @@ def test_debug_logs_each_request_and_nothing_when_off(watched, server):
 
 
 def test_own_metrics_answer_while_a_stopped_etcd_hangs(directory):
-    with harness.Etcd() as etcd, harness.Pmcd(directory, "[etcd]\nurl = %s\n" % etcd.url) as pmcd:
+    with harness.Etcd() as etcd, harness.Pmcd(directory, url=etcd.url) as pmcd:
         watched = Watched(pmcd)
         everything = harness.Query(watched.context, harness.metric_names(watched.context))
         assert everything.fetch()["etcd.up"] == 1

@@ -26,7 +26,8 @@ from pathlib import Path
 import pytest
 
 from behaviours import OPERATIONS
-from harness import AGENT, GOLDEN, PATIENCE, REPOSITORY, FakeServer, Pmcd, answer, tool_environment
+from harness import AGENT, GOLDEN, PATIENCE, REPOSITORY, FakeServer, Pmcd, answer, configuration, tool_environment
+from settings import BAD_CONFIGURATIONS, as_root
 
 AS_NOBODY = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
 
@@ -53,7 +54,7 @@ class Bench:
         for name in ("pmdaetcd.python", "pmns-for-testing"):
             shutil.copy(REPOSITORY / name, directory)
         (directory / "sysconf" / "etcd").mkdir(parents=True)
-        (directory / "sysconf" / "etcd" / "etcd.conf").write_text("[etcd]\nurl = %s\n" % url)
+        (directory / "sysconf" / "etcd" / "etcd.conf").write_text(configuration(url=url))
         (directory / "config" / "pmda").mkdir(parents=True)
         (directory / "config" / "pmda").chmod(0o777)
 
@@ -154,7 +155,7 @@ def values(metric):
 def nobody_listens(directory):
     """A configuration with a server that must not be asked, and that server."""
     with FakeServer(answer("{}")) as server:
-        (directory / "etcd.conf").write_text("[etcd]\nurl = %s\n" % server.url)
+        (directory / "etcd.conf").write_text(configuration(url=server.url))
         yield directory / "etcd.conf", server
 
 
@@ -185,22 +186,12 @@ def test_a_bad_configuration_does_not_keep_install_from_the_names(directory, mod
     assert run_agent("-c", str(directory / "etcd.conf"), **{mode: "root"}).returncode == 0
 
 
-BAD_CONFIGURATIONS = {
-    "unknown key": ("[etcd]\nurls = x\n", "urls = x"),
-    "bad number": ("[etcd]\ntimeout = soon\n", "timeout = soon"),
-    "out of range": ("[etcd]\ntimeout = 4.5\n", "timeout = 4.5"),
-    "bad URL": ("[etcd]\nurl = 127.0.0.1:2379\n", "url = 127.0.0.1:2379"),
-    "userinfo": ("[etcd]\nurl = http://root:hunter2@127.0.0.1:2379\n", "url = http://***@127.0.0.1:2379"),
-    "unparsable": ("url = x\n", "url = x"),
-}
-
-
 @pytest.mark.parametrize("case", BAD_CONFIGURATIONS)
 def test_a_bad_configuration_is_refused_at_start(directory, case):
     """With one line: in the agent's log, and on the standard error of the probe that Install makes."""
     content, words = BAD_CONFIGURATIONS[case]
     config = directory / "etcd.conf"
-    config.write_text(content)
+    config.write_bytes(content)
     log = directory / "log"
     assert run_agent("-c", str(config), "-l", str(log)).returncode == 1
     lines = [line for line in log.read_text().splitlines() if "Error" in line]
@@ -211,7 +202,7 @@ def test_a_bad_configuration_is_refused_at_start(directory, case):
     assert "Traceback" not in log.read_text()
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="root can read every file, so this needs another user")
+@as_root
 def test_an_unreadable_configuration_is_refused(directory):
     config = directory / "etcd.conf"
     config.write_text("[etcd]\n")

@@ -26,7 +26,7 @@ import pytest
 from pcp import pmapi
 
 import harness
-from cluster import Cluster
+from behaviours import OPERATIONS
 
 NAMES = {
     "plain": "m1",
@@ -50,7 +50,6 @@ NAMES = {
     "markup": "</script><b>&amp;",
     "as on etcd's command line": "m1=http://127.0.0.1:2380,m2",
 }
-OPERATIONS = ("gets", "sets", "delete", "update", "create", "compareAndSwap", "compareAndDelete")
 METRIC = "etcd.follower.success"
 
 
@@ -77,7 +76,7 @@ def server():
 
 @pytest.fixture
 def pmcd(directory, server):
-    with harness.Pmcd(directory, "[etcd]\nurl = %s\n" % server.url) as daemon:
+    with harness.Pmcd(directory, url=server.url) as daemon:
         yield daemon
 
 
@@ -179,13 +178,6 @@ def test_without_the_list_of_members_ids_are_labels(pmcd, server):
         assert instance_labels(pmcd.pminfo("-l", METRIC)) == {"a": {"member_id": "a"}}
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    """Three members, m0 among them."""
-    with Cluster("m0", "m1", "m2") as members:
-        yield members
-
-
 POSSIBLE = {case: name for case, name in NAMES.items() if case not in ("nul", "lone surrogate")}
 
 
@@ -196,7 +188,7 @@ def test_an_odd_name_of_a_real_member(directory, cluster, name):
     published = harness.wait_until(lambda: {member["id"]: member["name"] for member in
                                             cluster["m0"].json("/v2/members")["members"] if member["name"] == name},
                                    "the new name")
-    with harness.Pmcd(directory, "[etcd]\nurl = %s\n" % cluster["m0"].url) as pmcd:
+    with harness.Pmcd(directory, url=cluster["m0"].url) as pmcd:
         labels = instance_labels(pmcd.pminfo("-l", METRIC))
         assert {id: labels[id] for id in published} == labels_of(published)
 
@@ -204,7 +196,7 @@ def test_an_odd_name_of_a_real_member(directory, cluster, name):
 def test_a_renamed_member_is_right_within_a_minute(directory, cluster):
     cluster.lead("m0")
     identity = cluster.id("m2")
-    with harness.Pmcd(directory, "[etcd]\nurl = %s\n" % cluster["m0"].url) as pmcd, pmproxy(pmcd) as proxy:
+    with harness.Pmcd(directory, url=cluster["m0"].url) as pmcd, pmproxy(pmcd) as proxy:
         def name():
             return instance_labels(pmcd.pminfo("-l", METRIC))[identity]["member_name"]
 
@@ -243,10 +235,9 @@ class Pmproxy:
         self.archives = pmcd.directory / "archives"
         self.archives.mkdir(exist_ok=True)
         binary = pmapi.pmContext.pmGetConfig("PCP_BINADM_DIR") + "/pmproxy"
-        self.process = subprocess.Popen(
-            [binary, "-f", "-c", str(config), "-i", "127.0.0.1", "-p", str(self.port), "-U", getpass.getuser(),
-             "-s", str(pmcd.directory / "pmproxy.socket"), "-l", str(pmcd.directory / "pmproxy.log")],
-            env=dict(pmcd.env, PCP_ARCHIVE_DIR=str(self.archives)), cwd=pmcd.directory)
+        self.command = [binary, "-f", "-c", str(config), "-i", "127.0.0.1", "-p", str(self.port),
+                        "-U", getpass.getuser(), "-s", str(pmcd.directory / "pmproxy.socket"),
+                        "-l", str(pmcd.directory / "pmproxy.log")]
 
     def get(self, path):
         """Body of an answer; pmproxy 6.0 cuts long ones short where asked to close the connection."""
@@ -269,12 +260,9 @@ class Pmproxy:
 @contextlib.contextmanager
 def pmproxy(pmcd, redis=None):
     proxy = Pmproxy(pmcd, redis)
-    try:
+    with harness.running(proxy.command, env=dict(pmcd.env, PCP_ARCHIVE_DIR=str(proxy.archives)), cwd=pmcd.directory):
         harness.wait_until(proxy.answers, "pmproxy")
         yield proxy
-    finally:
-        proxy.process.terminate()
-        proxy.process.wait(harness.PATIENCE)
 
 
 @contextlib.contextmanager
@@ -284,17 +272,13 @@ def redis(directory):
     The package redis-server would start one of the system, so the program is taken by its other name, of redis-tools.
     """
     port = harness.free_port()
-    process = subprocess.Popen(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "",
-                                "--appendonly", "no", "--dir", str(directory)],
-                               executable="/usr/bin/redis-check-rdb", stdout=subprocess.DEVNULL)
-    try:
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+               "--dir", str(directory)]
+    with harness.running(command, executable="/usr/bin/redis-check-rdb", stdout=subprocess.DEVNULL):
         harness.wait_until(lambda: subprocess.run(
             ["redis-cli", "-p", str(port), "ping"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             check=False).returncode == 0, "Redis")
         yield port
-    finally:
-        process.terminate()
-        process.wait(harness.PATIENCE)
 
 
 def series_labels(text):
@@ -328,7 +312,7 @@ def test_series_of_pmproxy(pmcd, server, directory):
     with redis(directory) as port, pmproxy(pmcd, port) as proxy:
         folder = proxy.archives / "host"
         folder.mkdir()
-        with logger(pmcd, folder / "20260101"):
+        with harness.logging(pmcd, folder / "20260101", METRIC):
             series, = harness.wait_until(lambda: json.loads(proxy.get("/series/query?expr=" + METRIC)), "the series")
             instances = harness.wait_until(lambda: json.loads(proxy.get("/series/instances?series=" + series)),
                                            "the instances")
@@ -337,17 +321,3 @@ def test_series_of_pmproxy(pmcd, server, directory):
                 labels, = harness.wait_until(
                     lambda id=instance["instance"]: json.loads(proxy.get("/series/labels?series=" + id)), "labels")
                 assert labels["labels"]["agent"] == "etcd" and labels["labels"]["indom_name"] == "followers"
-
-
-@contextlib.contextmanager
-def logger(pmcd, archive):
-    """A pmlogger that writes each record at once."""
-    config = pmcd.directory / "pmlogger.conf"
-    config.write_text("log mandatory on 100 msec { %s }\n" % METRIC)
-    process = subprocess.Popen(["pmlogger", "-u", "-c", str(config), "-h", pmcd.host,
-                                "-l", str(pmcd.directory / "pmlogger.log"), str(archive)], env=pmcd.env)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(harness.PATIENCE)

@@ -28,13 +28,6 @@ from followers import FOLLOWING, LATENCIES, METRICS, Watched, follower, leading,
 DEADLINE = 1.0 + 0.2
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    """Three members; tests leave them all running."""
-    with Cluster("m0", "m1", "m2") as members:
-        yield members
-
-
 def document(member):
     """What /v2/stats/leader says, in the form of a fetch."""
     followers = member.json("/v2/stats/leader")["followers"]
@@ -277,7 +270,7 @@ def test_who_asks_for_instances_after_a_fetch_gets_those_of_the_fetch(watched, s
                          ids=["empty", "zeros", "future", "cut short", "unwritable"])
 def test_a_damaged_file_of_numbers_does_no_harm(directory, server, content):
     server.behaviour = leading({"a": follower(), "b": follower()})
-    pmcd = harness.Pmcd(directory, "[etcd]\nurl = %s\n" % server.url)
+    pmcd = harness.Pmcd(directory, url=server.url)
     numbers = directory / "config" / "pmda" / "400.1"
     if content is None:
         numbers.mkdir()

@@ -142,7 +142,7 @@ class Watched:
 
 def watching(directory, url):
     """For fixtures: an agent that watches a URL, and the end of it."""
-    with Pmcd(directory, "[etcd]\nurl = %s\ntimeout = %g\n" % (url, TIMEOUT)) as pmcd:
+    with Pmcd(directory, url=url, timeout=TIMEOUT) as pmcd:
         watched = Watched(pmcd)
         watched.bystander.start()
         yield watched
@@ -407,22 +407,13 @@ def check_all_values(watched):
     assert took <= SLACK
 
 
-def test_a_stopped_and_continued_etcd(real):
+@pytest.mark.parametrize("away, back", [(Etcd.pause, Etcd.resume), (Etcd.kill, Etcd.start)], ids=["stopped", "killed"])
+def test_an_etcd_that_is_away_and_comes_back(real, away, back):
     etcd, watched = real
     for _ in range(3):
-        etcd.pause()
+        away(etcd)
         watched.rounds(all_are(AGAIN, 0), number=20)
-        etcd.resume()
+        back(etcd)
         etcd.wait()
-        check_all_values(watched)
-    watched.check_nothing_is_left()
-
-
-def test_a_killed_and_restarted_etcd(real):
-    etcd, watched = real
-    for _ in range(3):
-        etcd.kill()
-        watched.rounds(all_are(AGAIN, 0), number=20)
-        etcd.start()
         check_all_values(watched)
     watched.check_nothing_is_left()

@@ -24,11 +24,10 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 
-import pytest
-
-from harness import PATIENCE, REPOSITORY, Etcd, Pmcd, free_port, tool_environment
+from cluster import Cluster
+from harness import PATIENCE, REPOSITORY, Pmcd, tool_environment
 
 VIEW = REPOSITORY / "config" / "Etcd.pmchart"
 BACKGROUND = 0x6ca2c9  # pmchart's default for the area in which it plots
@@ -51,19 +50,6 @@ ROUND = (
     ("PUT", "/b?value=1&prevExist=false"),
     ("DELETE", "/missing"),
 )
-
-
-def cluster(stack):
-    """Three members that serve and have a leader; they end with the stack."""
-    peers = ["http://127.0.0.1:%d" % free_port() for _ in range(3)]
-    together = ",".join("m%d=%s" % pair for pair in enumerate(peers))
-    members = [Etcd(name="m%d" % number, peer=peer, cluster=together) for number, peer in enumerate(peers)]
-    for member in members:
-        stack.push(member)
-        member.start(wait=False)
-    for member in members:
-        member.wait()
-    return members
 
 
 def write_for_ever(etcd, stop):
@@ -178,29 +164,15 @@ def wait_for_plots(picture, lacking=()):
         time.sleep(0.3)
 
 
-@pytest.fixture
-def leader_and_follower():
-    """Two members of a cluster of three."""
-    with ExitStack() as stack:
-        members = cluster(stack)
-        leader = members[0].json("/v2/stats/self")["leaderInfo"]["leader"]
-        members.sort(key=lambda member: member.json("/v2/stats/self")["id"] == leader)
-        yield members[-1], members[0]
-
-
-def hand_over(leader, follower):
-    """Makes a follower the leader."""
-    target = int(follower.json("/v2/stats/self")["id"], 16)
-    assert leader.request("POST", "/v3/maintenance/transfer-leadership", '{"targetID": "%d"}' % target)[0] == 200
-
-
-def test_every_plot_of_the_view_shows_data(directory, leader_and_follower):
-    leader, follower = leader_and_follower
-    with Pmcd(directory, "[etcd]\nurl = %s\n" % leader.url) as pmcd, screen(directory) as environment:
-        with pmchart(environment, "-C", "-C", "-h", pmcd.host, "-c", str(VIEW)) as check:
-            assert check.communicate(timeout=PATIENCE)[0] == ""
-        picture = directory / "Xvfb_screen0"
-        with busy(leader), pmchart(environment, "-t", "0.5sec", "-h", pmcd.host, "-c", str(VIEW)):
-            wait_for_plots(picture, lacking=["etcd.recv_append_request"])
-            hand_over(leader, follower)
-            wait_for_plots(picture)
+def test_every_plot_of_the_view_shows_data(directory):
+    with Cluster("m0", "m1", "m2") as cluster, screen(directory) as environment:
+        leader = cluster.leader()
+        follower = cluster.followers()[0]
+        with Pmcd(directory, url=cluster[leader].url) as pmcd:
+            with pmchart(environment, "-C", "-C", "-h", pmcd.host, "-c", str(VIEW)) as check:
+                assert check.communicate(timeout=PATIENCE)[0] == ""
+            picture = directory / "Xvfb_screen0"
+            with busy(cluster[leader]), pmchart(environment, "-t", "0.5sec", "-h", pmcd.host, "-c", str(VIEW)):
+                wait_for_plots(picture, lacking=["etcd.recv_append_request"])
+                cluster.lead(follower)
+                wait_for_plots(picture)

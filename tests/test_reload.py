@@ -22,8 +22,8 @@ from pcp.pmapi import pmContext
 
 import certificates
 import harness
-from harness import AGAIN, PERMISSION, FakeServer, Pmcd, wait_until
-from secured import as_root, configuration, messages, query, threads
+from harness import AGAIN, PERMISSION, FakeServer, Pmcd, configuration, wait_until
+from settings import BAD_CONFIGURATIONS, as_root, messages, query, threads
 
 CONTROL = ["etcd.control.url", "etcd.control.timeout"]
 
@@ -68,7 +68,7 @@ def name(pmcd):
 
 
 def test_change_is_in_force_at_the_next_fetch(directory):
-    with fake("one") as one, fake("two") as two, Pmcd(directory, configuration(url=one.url)) as pmcd:
+    with fake("one") as one, fake("two") as two, Pmcd(directory, url=one.url) as pmcd:
         values = query(pmcd, ["etcd.name", *CONTROL])
         assert values.fetch() == {"etcd.name": "one", "etcd.control.url": one.url, "etcd.control.timeout": 1.0}
         agent = pmcd.agent_pid()
@@ -83,7 +83,7 @@ def test_change_is_in_force_at_the_next_fetch(directory):
 def test_timeout_is_the_new_one(directory):
     """The deadline itself, not only what etcd.control.timeout says."""
     with FakeServer(lambda *_: wait_until(lambda: False, "ever")) as silent:
-        with Pmcd(directory, configuration(url=silent.url, timeout=4)) as pmcd:
+        with Pmcd(directory, url=silent.url, timeout=4) as pmcd:
             pmcd.config.write_text(configuration(url=silent.url, timeout=0.1))
             assert name(pmcd) == AGAIN
             assert "no answer within 0.1 s" in messages(pmcd)[-1]
@@ -91,7 +91,7 @@ def test_timeout_is_the_new_one(directory):
 
 def test_created_and_removed(directory):
     default = {"etcd.control.url": "http://127.0.0.1:2379", "etcd.control.timeout": 1.0}
-    with fake("one") as one, Pmcd(directory, "[etcd]\ntimeout = 2\n") as pmcd:
+    with fake("one") as one, Pmcd(directory, timeout=2) as pmcd:
         values = query(pmcd, CONTROL)  # asks nobody, so not what may listen at the default URL
         pmcd.config.unlink()
         assert values.fetch() == default
@@ -102,30 +102,17 @@ def test_created_and_removed(directory):
         assert values.fetch() == default
 
 
-BROKEN = {
-    "unknown key": ("[etcd]\nurll = http://127.0.0.1:1\n", "urll = http://127.0.0.1:1: unknown key"),
-    "unknown section": ("[other]\n", "[other]: unknown section"),
-    "bad number": ("[etcd]\ntimeout = soon\n", "timeout = soon: is not a number"),
-    "out of range": ("[etcd]\ntimeout = 5\n", "timeout = 5: must be from 0.05 to 4 seconds"),
-    "bad URL": ("[etcd]\nurl = ftp://127.0.0.1\n", "url = ftp://127.0.0.1: must be"),
-    "no section": ("timeout = 1\n", "line 1: timeout = 1: is not KEY = VALUE in a section [etcd]"),
-    "no UTF-8": ("[etcd]\n# \udcff\n", "can't be read"),
-    "no file of that name": ("[etcd]\nurl = https://127.0.0.1\nca_file = /nowhere/ca.pem\n",
-                             "ca_file = /nowhere/ca.pem: can't be read: No such file or directory"),
-}
-
-
-@pytest.mark.parametrize("case", BROKEN)
+@pytest.mark.parametrize("case", BAD_CONFIGURATIONS)
 def test_broken_configuration_changes_nothing(directory, case):
-    text, reason = BROKEN[case]
-    with fake("one") as one, fake("two") as two, Pmcd(directory, configuration(url=one.url)) as pmcd:
+    text, reason = BAD_CONFIGURATIONS[case]
+    with fake("one") as one, fake("two") as two, Pmcd(directory, url=one.url) as pmcd:
         assert name(pmcd) == "one"
         connections = one.connections
-        pmcd.config.write_bytes(text.encode("utf-8", "surrogateescape"))
+        pmcd.config.write_bytes(text)
         for _ in range(5):
             assert name(pmcd) == "one"
         line, = messages(pmcd)
-        assert line.startswith("%s: " % pmcd.config) and reason in line
+        assert line.startswith("%s: " % pmcd.config) and reason in line and "hunter2" not in line
         assert line.endswith("; what was read before stays in force")
         assert one.connections == connections
         pmcd.config.write_text(configuration(url=two.url))
@@ -134,7 +121,7 @@ def test_broken_configuration_changes_nothing(directory, case):
 
 
 def test_configuration_that_others_may_write_is_refused(directory):
-    with fake("one") as one, fake("two") as two, Pmcd(directory, configuration(url=one.url)) as pmcd:
+    with fake("one") as one, fake("two") as two, Pmcd(directory, url=one.url) as pmcd:
         pmcd.config.write_text(configuration(url=two.url))
         pmcd.config.chmod(0o666)
         assert name(pmcd) == "one"
@@ -146,7 +133,7 @@ def test_configuration_that_others_may_write_is_refused(directory):
 
 @as_root
 def test_configuration_that_the_agent_may_not_read_again(directory):
-    with fake("one") as one, fake("two") as two, Pmcd(directory, configuration(url=one.url)) as pmcd:
+    with fake("one") as one, fake("two") as two, Pmcd(directory, url=one.url) as pmcd:
         pmcd.config.write_text(configuration(url=two.url))
         pmcd.config.chmod(0o600)
         for _ in range(3):
@@ -183,7 +170,7 @@ def test_change_while_it_is_read_is_not_missed(directory, agent, monkeypatch):
 def test_two_hundred_reloads_leave_nothing_behind(directory, pki, mutual):
     replace(directory / "client.key", pki.client.key)
     settings = dict(pki.client_settings(mutual.url), key_file=directory / "client.key")
-    with Pmcd(directory, configuration(**settings)) as pmcd:
+    with Pmcd(directory, **settings) as pmcd:
         values = query(pmcd)
 
         def reload(times):
@@ -203,7 +190,7 @@ def test_two_hundred_reloads_leave_nothing_behind(directory, pki, mutual):
 
 def test_reloads_with_a_silent_server_leave_nothing_behind(directory):
     with FakeServer(lambda *_: wait_until(lambda: False, "ever")) as silent:
-        with Pmcd(directory, configuration(url=silent.url, timeout=0.05)) as pmcd:
+        with Pmcd(directory, url=silent.url, timeout=0.05) as pmcd:
             values = query(pmcd)
             for _ in range(50):
                 os.utime(pmcd.config)
@@ -217,7 +204,7 @@ def test_reloads_with_a_silent_server_leave_nothing_behind(directory):
 
 def test_replaced_certificates_are_used_at_the_next_connection(directory, pki, mutual):
     place(directory, pki.ca.cert, pki.stranger)
-    with Pmcd(directory, configuration(**settings_of(directory, mutual.url))) as pmcd:
+    with Pmcd(directory, **settings_of(directory, mutual.url)) as pmcd:
         assert query(pmcd).fetch()["etcd.name"] == PERMISSION
         agent = pmcd.agent_pid()
         place(directory, pki.ca.cert, pki.client)
@@ -235,7 +222,7 @@ def test_half_a_pair_keeps_the_old_one(directory, pki, mutual, first):
     """The pair that comes is a stranger's: when it is in force, the server says so."""
     place(directory, pki.ca.cert, pki.client)
     files = {"client.pem": pki.stranger.cert, "client.key": pki.stranger.key}
-    with Pmcd(directory, configuration(**settings_of(directory, mutual.url))) as pmcd:
+    with Pmcd(directory, **settings_of(directory, mutual.url)) as pmcd:
         assert up(pmcd) == 1
         replace(directory / first, files.pop(first))
         for _ in range(5):
@@ -252,7 +239,7 @@ def test_file_that_is_written_slowly(directory, pki, mutual):
     """A key that is truncated and written in place, with a fetch in between."""
     place(directory, pki.ca.cert, pki.client)
     key = directory / "client.key"
-    with Pmcd(directory, configuration(**settings_of(directory, mutual.url))) as pmcd:
+    with Pmcd(directory, **settings_of(directory, mutual.url)) as pmcd:
         text = key.read_text()
         for part in "", text[:40], text:
             key.write_text(part)
@@ -262,7 +249,7 @@ def test_file_that_is_written_slowly(directory, pki, mutual):
 
 def test_key_that_becomes_open_to_others(directory, pki, mutual):
     place(directory, pki.ca.cert, pki.client)
-    with Pmcd(directory, configuration(**settings_of(directory, mutual.url))) as pmcd:
+    with Pmcd(directory, **settings_of(directory, mutual.url)) as pmcd:
         (directory / "client.key").chmod(0o644)
         assert up(pmcd) == 1
         line, = messages(pmcd)
@@ -277,7 +264,7 @@ def test_key_that_only_root_may_read_needs_a_restart(directory, pki, mutual, sec
     files.mkdir(mode=0o700 if secret else 0o755)
     place(files, pki.ca.cert, pki.client, owner="root")
     end = subject_end(files / "client.pem")
-    with Pmcd(directory, configuration(**settings_of(files, mutual.url))) as pmcd:
+    with Pmcd(directory, **settings_of(files, mutual.url)) as pmcd:
         assert up(pmcd) == 1
         assert len(messages(pmcd)) == (1 if secret else 0)
         place(files, pki.ca.cert, pki.ca.issue("renewed", end=2 * certificates.DAY), owner="root")
@@ -294,7 +281,7 @@ def subject_end(cert):
 
 def test_new_files_are_watched_before_they_are_good(directory, pki, mutual):
     """etcd.conf names files that come, or become readable, later."""
-    with fake("one") as one, Pmcd(directory, configuration(url=one.url)) as pmcd:
+    with fake("one") as one, Pmcd(directory, url=one.url) as pmcd:
         pmcd.config.write_text(configuration(**settings_of(directory, mutual.url)))
         assert name(pmcd) == "one"
         replace(directory / "ca.pem", pki.ca.cert, 0o644)
@@ -315,7 +302,7 @@ def test_kubernetes_swaps_a_symbolic_link(directory, pki, mutual):
     (directory / "..data").symlink_to("..1")
     for file in "ca.pem", "client.pem", "client.key":
         (directory / file).symlink_to("..data/" + file)
-    with Pmcd(directory, configuration(**settings_of(directory, mutual.url))) as pmcd:
+    with Pmcd(directory, **settings_of(directory, mutual.url)) as pmcd:
         assert query(pmcd).fetch()["etcd.name"] == PERMISSION
         for version, expected in ("..2", 1), ("..1", 0), ("..2", 1):
             (directory / "..data_tmp").symlink_to(version)

@@ -31,7 +31,7 @@ def counted(etcd):
 
 @pytest.fixture
 def pmcd(counted, directory):
-    with Pmcd(directory, "[etcd]\nurl = %s\n" % counted.url) as private:
+    with Pmcd(directory, url=counted.url) as private:
         yield private
 
 
@@ -124,7 +124,7 @@ def test_a_request_says_no_more_than_it_must(directory, agent, monkeypatch):
     (directory / ".netrc").write_text("default login root password hunter2\n")
     monkeypatch.setenv("HOME", str(directory))
     monkeypatch.setenv("NETRC", str(directory / ".netrc"))
-    with FakeServer(remember) as server, Pmcd(directory, "[etcd]\nurl = %s\n" % server.url) as pmcd:
+    with FakeServer(remember) as server, Pmcd(directory, url=server.url) as pmcd:
         query = Query(pmcd.context(), names_of(agent, 0, 1, 3))
         for _ in range(3):
             query.fetch()
@@ -142,7 +142,7 @@ def test_proxies_of_the_environment_are_not_for_the_agent(directory, counted, mo
     with FakeServer(answer("{}")) as proxy:
         for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy.url)
-        with Pmcd(directory, "[etcd]\nurl = %s\n" % counted.url) as pmcd:
+        with Pmcd(directory, url=counted.url) as pmcd:
             fetch(pmcd, names_of(agent, 0, 1, 3))
         assert proxy.connections == 0
 
@@ -150,7 +150,7 @@ def test_proxies_of_the_environment_are_not_for_the_agent(directory, counted, mo
 def test_redirects_are_not_followed(directory, agent):
     with FakeServer(answer("{}")) as elsewhere:
         redirect = answer("", "302 Found", ["Location: %s/v2/stats/self" % elsewhere.url])
-        with FakeServer(redirect) as server, Pmcd(directory, "[etcd]\nurl = %s\n" % server.url) as pmcd:
+        with FakeServer(redirect) as server, Pmcd(directory, url=server.url) as pmcd:
             values = Query(pmcd.context(), names_of(agent, 0, 1, 3)).fetch()
         assert values.pop("etcd.up") == 1
         assert set(values.values()) == {AGAIN}

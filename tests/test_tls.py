@@ -32,8 +32,8 @@ from pcp.pmapi import pmContext
 
 import certificates
 import harness
-from harness import AGAIN, PERMISSION, Etcd, FakeServer, Pmcd, wait_until
-from secured import as_root, configuration, messages, query, threads
+from harness import AGAIN, PERMISSION, Etcd, FakeServer, Pmcd, configuration, wait_until
+from settings import as_root, messages, query, threads
 
 DEADLINE = 1.0
 SLACK = 0.2
@@ -72,19 +72,19 @@ def assert_no_values(pmcd, failure, *words):
 
 
 def test_tls(directory, pki, secure):
-    with Pmcd(directory, configuration(url=secure.url, ca_file=pki.ca.cert)) as pmcd:
+    with Pmcd(directory, url=secure.url, ca_file=pki.ca.cert) as pmcd:
         assert_true_values(pmcd, secure)
         assert messages(pmcd) == []
 
 
 def test_tls_by_name(directory, pki, secure):
     url = secure.url.replace("127.0.0.1", "localhost")
-    with Pmcd(directory, configuration(url=url, ca_file=pki.ca.cert)) as pmcd:
+    with Pmcd(directory, url=url, ca_file=pki.ca.cert) as pmcd:
         assert_true_values(pmcd, secure)
 
 
 def test_mutual_tls(directory, pki, mutual):
-    with Pmcd(directory, configuration(**pki.client_settings(mutual.url))) as pmcd:
+    with Pmcd(directory, **pki.client_settings(mutual.url)) as pmcd:
         assert_true_values(pmcd, mutual)
         assert messages(pmcd) == []
 
@@ -93,7 +93,7 @@ def test_key_and_certificate_in_one_file(directory, pki, mutual):
     both = directory / "both.pem"
     both.touch(0o600)
     both.write_text(pki.client.key.read_text() + pki.client.cert.read_text())
-    with Pmcd(directory, configuration(url=mutual.url, ca_file=pki.ca.cert, cert_file=both)) as pmcd:
+    with Pmcd(directory, url=mutual.url, ca_file=pki.ca.cert, cert_file=both) as pmcd:
         assert_true_values(pmcd, mutual)
 
 
@@ -106,7 +106,7 @@ def test_unix_socket(directory, monkeypatch):
         path = directory / "etcd.sock:2379"
         path.chmod(0o777)
         for url in ("unix:%s" % path, "unix://%s" % path):
-            with Pmcd(directory, configuration(url=url)) as pmcd:
+            with Pmcd(directory, url=url) as pmcd:
                 assert_true_values(pmcd, etcd)
 
 
@@ -116,7 +116,7 @@ def test_agent_is_user_pcp_where_only_root_may_read_the_key(directory, pki, mutu
     assert pki.client.key.stat().st_uid == 0 and pki.client.key.stat().st_mode & 0o077 == 0
     request.addfinalizer(functools.partial(os.setgroups, os.getgroups()))
     os.setgroups([0, 4])  # the agent should lose them
-    with Pmcd(directory, configuration(**pki.client_settings(mutual.url))) as pmcd:
+    with Pmcd(directory, **pki.client_settings(mutual.url)) as pmcd:
         assert_true_values(pmcd, mutual)
         status = dict(re.findall(r"(\w+):\t(.*)", Path("/proc/%d/status" % pmcd.agent_pid()).read_text()))
         assert status["Uid"].split() == [str(user.pw_uid)] * 4
@@ -146,7 +146,7 @@ def test_untrusted_server(directory, pki, case):
     host, issue, reason = UNTRUSTED[case]
     with pki.etcd(issue(pki)) as etcd:
         url = etcd.url.replace("127.0.0.1", host)
-        with Pmcd(directory, configuration(url=url, ca_file=pki.ca.cert)) as pmcd:
+        with Pmcd(directory, url=url, ca_file=pki.ca.cert) as pmcd:
             assert_no_values(pmcd, PERMISSION, "certificate of the server is not trusted: " + reason, url)
             pmcd.config.write_text(configuration(url=url, insecure_skip_verify="yes"))
             assert_true_values(pmcd, etcd)
@@ -156,7 +156,7 @@ def test_private_ca_means_only_that_ca(directory, pki, secure, monkeypatch):
     """Neither the system's CAs, which SSL_CERT_FILE stands for, nor what requests and curl are told."""
     for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.setenv(name, str(pki.ca.cert))
-    with Pmcd(directory, configuration(url=secure.url, ca_file=pki.other.cert)) as pmcd:
+    with Pmcd(directory, url=secure.url, ca_file=pki.other.cert) as pmcd:
         assert_no_values(pmcd, PERMISSION, "certificate of the server is not trusted")
         pmcd.config.write_text(configuration(url=secure.url, ca_file=pki.ca.cert))
         assert_true_values(pmcd, secure)
@@ -181,7 +181,7 @@ def test_environment_is_ignored(directory, pki, secure, monkeypatch):
         for name in ("http_proxy", "https_proxy", "all_proxy"):
             monkeypatch.setenv(name, proxy.url)
             monkeypatch.setenv(name.upper(), proxy.url)
-        with Pmcd(directory, configuration(url=secure.url, ca_file=pki.ca.cert)) as pmcd:
+        with Pmcd(directory, url=secure.url, ca_file=pki.ca.cert) as pmcd:
             assert_true_values(pmcd, secure)
             pmcd.config.write_text(configuration(url=server.url))
             assert query(pmcd).fetch()["etcd.up"] == 1
@@ -203,7 +203,7 @@ def test_server_wants_another_client(directory, pki, mutual, monkeypatch, case, 
                 "expired": pki.client_settings(mutual.url, pki.ca.issue("former", end=-60))}[case]
     monkeypatch.setenv("OPENSSL_CONF", str(limits))
     give_to_pcp(settings.get("key_file"))
-    with Pmcd(directory, configuration(**settings)) as pmcd:
+    with Pmcd(directory, **settings) as pmcd:
         line = assert_no_values(pmcd, PERMISSION, "server wants a client certificate that it trusts")
         values = query(pmcd)
         for _ in range(20):  # each on new connections: the refusal comes at another moment each time
@@ -231,12 +231,12 @@ def test_protocols_are_those_wanted(pki, secure):
 
 
 def test_http_to_https(directory, secure):
-    with Pmcd(directory, configuration(url=secure.url.replace("https", "http"))) as pmcd:
+    with Pmcd(directory, url=secure.url.replace("https", "http")) as pmcd:
         assert_no_values(pmcd, AGAIN, "server hung up without an answer; does it want https?")
 
 
 def test_https_to_http(directory, pki, etcd):
-    with Pmcd(directory, configuration(url=etcd.url.replace("http", "https"), ca_file=pki.ca.cert)) as pmcd:
+    with Pmcd(directory, url=etcd.url.replace("http", "https"), ca_file=pki.ca.cert) as pmcd:
         assert_no_values(pmcd, AGAIN, "server hung up when asked for TLS; does it speak https?")
 
 
@@ -322,7 +322,7 @@ def is_closed(connection):
 def test_connections_are_kept(directory, pki, mutual):
     with Relay(mutual.port) as relay:
         settings = pki.client_settings("https://127.0.0.1:%d" % relay.port)
-        with Pmcd(directory, configuration(**settings)) as pmcd:
+        with Pmcd(directory, **settings) as pmcd:
             values = query(pmcd)
             for _ in range(100):
                 assert values.fetch()["etcd.up"] == 1
@@ -334,7 +334,7 @@ def test_handshake_that_never_ends(directory, pki, mutual, slow):
     with Relay(mutual.port) as relay:
         relay.slow = slow
         settings = pki.client_settings("https://127.0.0.1:%d" % relay.port)
-        with Pmcd(directory, configuration(timeout=DEADLINE, **settings)) as pmcd:
+        with Pmcd(directory, timeout=DEADLINE, **settings) as pmcd:
             values, others = query(pmcd), query(pmcd, ["pmcd.pid"])
             assert fetch_time(values, AGAIN) < DEADLINE + SLACK
             for _ in range(20):

@@ -81,7 +81,7 @@ class Compared:
 
 @contextlib.contextmanager
 def comparing(etcd, directory):
-    with Pmcd(directory, "[etcd]\nurl = %s\n" % etcd.url) as pmcd:
+    with Pmcd(directory, url=etcd.url) as pmcd:
         yield Compared(etcd, pmcd)
 
 
