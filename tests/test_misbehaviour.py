@@ -16,11 +16,13 @@
 import json
 import math
 import os
+import socket
 import threading
 import time
 from pathlib import Path
 
 import pytest
+import requests
 
 from behaviours import (
     BROKEN_ANSWER,
@@ -213,12 +215,51 @@ def test_connections_that_get_no_answer(watched, server):
     recover(watched, server)
 
 
+def test_a_client_that_is_given_up_tries_no_other_address(agent, server, monkeypatch):
+    """Its connect to the first address of two gets no answer, the second one would be good."""
+    client = agent.Client(server.url)
+    failed = []
+
+    def send():
+        try:
+            client.send(client.prepare("/version"), TIMEOUT)
+        except requests.RequestException as error:
+            failed.append(error)
+
+    with FakeServer(good) as other, clogged(server):
+        monkeypatch.setattr(client, "addresses", lambda: [(socket.AF_INET, ("127.0.0.1", each.port))
+                                                          for each in (server, other)])
+        sender = threading.Thread(target=send)
+        sender.start()
+        wait_until(lambda: client.socket, "the connect")
+        client.abort()
+        sender.join()
+        assert failed and other.connections == 0
+
+
 def test_idle_connections_that_the_server_closes(watched, server):
     """They are no reason for an error."""
     for _ in range(ROUNDS):
         server.hang_up()
         assert watched.fetch()[0] == GOOD_VALUES
     watched.check_nothing_is_left()
+
+
+def test_connections_that_the_server_closes_as_the_request_comes(watched, server):
+    """Each takes one request and no more: what closes while a request is on its way could not be seen before."""
+    used = set()
+
+    def good_once(connection, request):
+        if connection in used:
+            return None
+        used.add(connection)
+        return good(connection, request)
+
+    server.behaviour = good_once
+    for _ in range(ROUNDS):
+        assert watched.fetch()[0] == GOOD_VALUES
+    assert len(used) > ROUNDS
+    recover(watched, server)
 
 
 def test_what_a_server_sends_unasked_is_no_answer(watched, server):
@@ -255,16 +296,45 @@ def test_connects_without_answer_and_fetches_that_are_rarer_than_the_timeout(wat
     recover(watched, server)
 
 
-def test_a_slow_server_has_values(watched, server):
-    def slow(_, request):
-        time.sleep(0.6 * TIMEOUT)
-        return good(_, request)
+def slow(_, request):
+    """Answers in time, but later than a suspect server is waited for."""
+    time.sleep(0.6 * TIMEOUT)
+    return good(_, request)
 
+
+def check_slow(watched, server):
     server.behaviour = slow
     for _ in range(5):
         values, took = watched.fetch()
         assert values == GOOD_VALUES
         assert took <= TIMEOUT
+    recover(watched, server)
+
+
+def test_a_slow_server_has_values(watched, server):
+    check_slow(watched, server)
+
+
+def test_a_slow_server_has_values_again_once_it_has_recovered(watched, server):
+    server.behaviour = silent
+    watched.rounds(all_are(AGAIN, 0), number=3)
+    recover(watched, server)
+    check_slow(watched, server)
+
+
+def test_a_request_that_no_value_waits_for_ends_by_itself(watched, server):
+    """A client that wants no instance makes the agent ask, but wait for nothing."""
+    server.behaviour = silent
+    context = watched.pmcd.context()
+    pmids = context.pmLookupName(["etcd.store.success"])
+    context.pmDelProfile(context.pmLookupDescs(pmids)[0], [])
+    asked = len(server.requests)
+    result = context.pmFetch(pmids)
+    assert result.contents.get_numval(0) == 0
+    context.pmFreeResult(result)
+    wait_until(lambda: server.requests[asked:] == ["/v2/stats/store"], "the request", 1)
+    before = len(server.open)
+    wait_until(lambda: len(server.open) < before, "the end of the connection", 5)
     recover(watched, server)
 
 

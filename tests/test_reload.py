@@ -274,6 +274,19 @@ def test_key_that_only_root_may_read_needs_a_restart(directory, pki, mutual, sec
         assert "restart the agent" in line and line.endswith(end)
 
 
+@as_root
+def test_a_renewed_certificate_is_seen_where_only_root_may_read_the_configuration(directory, pki, mutual):
+    place(directory, pki.ca.cert, pki.client)
+    pmcd = Pmcd(directory, **settings_of(directory, mutual.url))
+    pmcd.config.chmod(0o600)
+    with pmcd:
+        assert up(pmcd) == 1
+        replace(directory / "client.pem", pki.client.cert, 0o644)
+        assert up(pmcd) == 1
+        line, = messages(pmcd)
+        assert "%s: can't be read" % pmcd.config in line and "restart the agent" in line
+
+
 def subject_end(cert):
     """When a certificate runs out, as the agent writes it."""
     return certificates.openssl("x509", "-in", cert, "-noout", "-enddate").strip().partition("=")[2]

@@ -17,7 +17,7 @@ from collections import Counter
 
 import pytest
 
-from harness import AGAIN, Failure, FakeServer, Pmcd, Query, answer, metric_names, relay
+from harness import AGAIN, PATIENCE, Failure, FakeServer, Pmcd, Query, answer, metric_names, relay
 
 PATHS = {0: "/v2/stats/self", 1: "/v2/stats/store", 2: "/v2/stats/leader", 3: "/version"}
 
@@ -136,6 +136,14 @@ def test_a_request_says_no_more_than_it_must(directory, agent, monkeypatch):
         assert named.keys() <= {"Host", "User-Agent", "Accept", "Accept-Encoding", "Connection"}
         assert named["Accept-Encoding"] == "identity"
         assert named["Host"] == server.url.partition("//")[2]
+
+
+def test_cookies_are_not_even_kept(agent):
+    with FakeServer(answer("{}", headers=["Set-Cookie: session=1; Path=/"])) as server:
+        client = agent.Client(server.url)
+        assert client.send(client.prepare("/version"), PATIENCE).status == 200
+        assert len(client.session.cookies) == 0
+        client.pool.close()
 
 
 def test_proxies_of_the_environment_are_not_for_the_agent(directory, counted, monkeypatch, agent):

@@ -17,12 +17,15 @@ import http.client
 import math
 import re
 import socket
+import ssl
+import threading
+import time
 
 import cpmapi as c_api
 import pytest
 import requests
 
-from harness import GOLDEN, REPOSITORY
+from harness import GOLDEN, PATIENCE, REPOSITORY, FakeServer, answer
 
 
 def short(raw):
@@ -298,6 +301,47 @@ def raised_from(*causes):
 ])
 def test_failure_reason_is_the_innermost_cause(agent, causes, words):
     assert agent.failure_reason(agent.root_cause(raised_from(*causes))) == words
+
+
+def test_a_cause_that_is_only_an_argument_of_the_error_is_found(agent):
+    """As urllib3 2 has it: what it suppresses as a context is kept in the error's arguments."""
+    try:
+        try:
+            raise OSError("a detour")
+        except OSError:
+            raise requests.ConnectionError("outer", ConnectionRefusedError(111, "Connection refused")) from None
+    except requests.ConnectionError as error:
+        assert agent.failure_reason(agent.root_cause(error)) == "Connection refused"
+
+
+@pytest.mark.parametrize("reason, distrust", [
+    ("CERTIFICATE_VERIFY_FAILED", True), ("SSLV3_ALERT_BAD_CERTIFICATE", True), ("TLSV1_ALERT_UNKNOWN_CA", True),
+    ("TLSV13_ALERT_CERTIFICATE_REQUIRED", True), ("SSLV3_ALERT_CERTIFICATE_EXPIRED", True),
+    ("TLSV1_ALERT_ACCESS_DENIED", True), ("SSLV3_ALERT_HANDSHAKE_FAILURE", True),
+    ("WRONG_VERSION_NUMBER", False), ("TLSV1_ALERT_PROTOCOL_VERSION", False), (None, False)])
+def test_reasons_of_openssl_that_mean_distrust(agent, reason, distrust):
+    error = ssl.SSLError("x")
+    error.reason = reason
+    assert agent.is_refusal(error) == distrust
+
+
+# ----------------------------------------------------------- name lookup
+
+
+def test_requests_do_not_pile_up_behind_a_name_lookup(agent, monkeypatch):
+    """It can't be ended, so the thread comes to no other request before; then the newest one counts."""
+    gate = threading.Event()
+    lookup = socket.getaddrinfo
+    monkeypatch.setattr(agent.socket, "getaddrinfo", lambda *name, **more: gate.wait() and lookup(*name, **more))
+    with FakeServer(answer('{"name": "m0"}')) as server:
+        worker = agent.Worker(agent.SOURCES[0], agent.Config(url=server.url))
+        for _ in range(5):
+            request = worker.ask(0.1)
+            assert worker.wait(request, 0) is None
+            assert worker.inbox.qsize() <= 1
+        gate.set()
+        assert worker.wait(request, time.monotonic() + PATIENCE).document == {"name": "m0"}
+        worker.stop()
 
 
 # ---------------------------------------------------------------- logging
