@@ -178,6 +178,7 @@ def test_the_set_up_modes_say_what_install_needs(directory):
     assert run_agent("-c", str(directory / "none"), PCP_PYTHON_DOMAIN="1").stdout == "#define ETCD 400\n"
     namespace = run_agent("-c", str(directory / "none"), PCP_PYTHON_PMNS="root").stdout
     assert namespace.split() == ["root", "{", "etcd", "400:*:*", "}"]
+    assert (REPOSITORY / "pmns-for-testing").read_text().split() == namespace.split()
 
 
 @pytest.mark.parametrize("mode", ["PCP_PYTHON_DOMAIN", "PCP_PYTHON_PMNS"])
