@@ -1,22 +1,13 @@
-#
 # Copyright (c) 2026 The etcd PMDA authors.
-#
-# This program is free software; you can redistribute it and/or modify it
-# under the terms of the GNU General Public License as published by the
-# Free Software Foundation; either version 2 of the License, or (at your
-# option) any later version.
-#
-# This program is distributed in the hope that it will be useful, but
-# WITHOUT ANY WARRANTY; without even the implied warranty of MERCHANTABILITY
-# or FITNESS FOR A PARTICULAR PURPOSE.  See the GNU General Public License
-# for more details.
-#
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the tests of followers have in common: a client that asks for them, and a server that answers as a leader."""
 
 import contextlib
 import json
 
-import harness
+from support.pmcd import Pmcd
+from support.server import answer
+from support.values import Query
 
 LATENCIES = {"current": "current", "average": "average", "standard_deviation": "standardDeviation",
              "minimum": "minimum", "maximum": "maximum"}
@@ -24,13 +15,13 @@ METRICS = (["etcd.follower.latency." + name for name in LATENCIES]
            + ["etcd.follower.success", "etcd.follower.fail", "etcd.is_leader"])
 
 
-class Watched:
+class FollowerClient:
     """A private pmcd with the agent, and a client that asks for all metrics of a leader."""
 
     def __init__(self, pmcd):
         self.pmcd = pmcd
         self.context = pmcd.context()
-        self.query = harness.Query(self.context, METRICS)
+        self.query = Query(self.context, METRICS)
 
     def fetch(self):
         return self.query.fetch()
@@ -48,14 +39,9 @@ class Watched:
 
 
 @contextlib.contextmanager
-def watching(directory, url):
-    with harness.Pmcd(directory, url=url) as pmcd:
-        yield Watched(pmcd)
-
-
-def others(cluster, name):
-    """Ids of the members beside one."""
-    return {cluster.id(each) for each in cluster.members if each != name}
+def watching_followers(directory, url):
+    with Pmcd(directory, url=url) as pmcd:
+        yield FollowerClient(pmcd)
 
 
 # -------------------------------------------------------------- fake answers
@@ -70,11 +56,8 @@ def follower(success=1, **latency):
 
 def leading(followers):
     """The answers of a member that leads these followers."""
-    body = harness.answer(json.dumps({"leader": "1", "followers": followers}))
-    return lambda _, request: body if b"leader" in request else harness.answer(b'{"members":[]}')
-
-
-FOLLOWING = harness.answer('{"message":"not current leader"}', "403 Forbidden")
+    body = answer(json.dumps({"leader": "1", "followers": followers}))
+    return lambda _, request: body if b"leader" in request else answer(b'{"members":[]}')
 
 
 def many(count):

@@ -1,32 +1,22 @@
-#
 # Copyright (c) 2026 The etcd PMDA authors.
-#
-# This program is free software; you can redistribute it and/or modify it
-# under the terms of the GNU General Public License as published by the
-# Free Software Foundation; either version 2 of the License, or (at your
-# option) any later version.
-#
-# This program is distributed in the hope that it will be useful, but
-# WITHOUT ANY WARRANTY; without even the implied warranty of MERCHANTABILITY
-# or FITNESS FOR A PARTICULAR PURPOSE.  See the GNU General Public License
-# for more details.
-#
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A real etcd cluster of several members, for the tests."""
 
 import os
 import re
 import subprocess
 
-import harness
+from support.etcd import Etcd
+from support.processes import free_port, wait_until
 
 
 class Cluster:
     """Members of one etcd cluster, by name; `with Cluster("m0", "m1", "m2") as cluster` waits until all serve."""
 
     def __init__(self, *names):
-        peers = {name: "http://127.0.0.1:%d" % harness.free_port() for name in names}
+        peers = {name: "http://127.0.0.1:%d" % free_port() for name in names}
         self.initial = ",".join("%s=%s" % each for each in peers.items())
-        self.members = {name: harness.Etcd(name=name, peer=peers[name], cluster=self.initial) for name in names}
+        self.members = {name: Etcd(name=name, peer=peers[name], cluster=self.initial) for name in names}
 
     def __enter__(self):
         try:
@@ -48,7 +38,7 @@ class Cluster:
 
     def leader(self):
         """The name of the member that leads, once the cluster has one."""
-        return harness.wait_until(lambda: next(filter(self.leads, self.members), None), "a leader")
+        return wait_until(lambda: next(filter(self.leads, self.members), None), "a leader")
 
     def leads(self, name):
         member = self.members[name]
@@ -66,9 +56,13 @@ class Cluster:
         """The hexadecimal id of a member that runs."""
         return self.members[name].json("/v2/stats/self")["id"]
 
+    def others(self, name):
+        """The ids of the members beside one."""
+        return {self.id(each) for each in self.members if each != name}
+
     def ctl(self, *arguments):
         """Standard output of etcdctl, asked of the leader; asked again where only time is missing."""
-        return harness.wait_until(lambda: self.try_ctl(arguments), "etcdctl " + " ".join(arguments))
+        return wait_until(lambda: self.try_ctl(arguments), "etcdctl " + " ".join(arguments))
 
     def try_ctl(self, arguments):
         """Standard output of etcdctl; None where the cluster or a learner is too young for this."""
@@ -85,14 +79,14 @@ class Cluster:
         """Moves the leadership to a member."""
         if self.leader() != name:
             self.ctl("move-leader", self.id(name))
-            harness.wait_until(lambda: self.leads(name), "the leadership of " + name)
+            wait_until(lambda: self.leads(name), "the leadership of " + name)
 
     def add(self, name, *options):
         """Adds a member that does not run yet; start() it. Gives its id."""
-        peer = "http://127.0.0.1:%d" % harness.free_port()
+        peer = "http://127.0.0.1:%d" % free_port()
         identity = self.ctl("member", "add", name, "--peer-urls", peer, *options).split()[1]
         self.initial += ",%s=%s" % (name, peer)
-        self.members[name] = harness.Etcd(name=name, peer=peer, cluster=self.initial,
+        self.members[name] = Etcd(name=name, peer=peer, cluster=self.initial,
                                           arguments=["--initial-cluster-state", "existing"])
         return identity
 

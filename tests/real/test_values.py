@@ -1,16 +1,5 @@
-#
 # Copyright (c) 2026 The etcd PMDA authors.
-#
-# This program is free software; you can redistribute it and/or modify it
-# under the terms of the GNU General Public License as published by the
-# Free Software Foundation; either version 2 of the License, or (at your
-# option) any later version.
-#
-# This program is distributed in the hope that it will be useful, but
-# WITHOUT ANY WARRANTY; without even the implied warranty of MERCHANTABILITY
-# or FITNESS FOR A PARTICULAR PURPOSE.  See the GNU General Public License
-# for more details.
-#
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Against real etcd servers: every value is what the endpoints say at that moment."""
 
 import contextlib
@@ -19,9 +8,12 @@ import threading
 
 import pytest
 
-from behaviours import OPERATIONS, RATES
-from cluster import Cluster
-from harness import AGAIN, APPVERSION, Etcd, Failure, Pmcd, Query, etcd_3_5, wait_until
+from support.cluster import Cluster
+from support.documents import OPERATIONS, RATES
+from support.etcd import Etcd, etcd_3_5
+from support.pmcd import Pmcd
+from support.processes import wait_until
+from support.values import AGAIN, APPVERSION, Failure, Query
 
 UNITS = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}
 NAMES = list(RATES) + [

@@ -1,16 +1,5 @@
-#
 # Copyright (c) 2026 The etcd PMDA authors.
-#
-# This program is free software; you can redistribute it and/or modify it
-# under the terms of the GNU General Public License as published by the
-# Free Software Foundation; either version 2 of the License, or (at your
-# option) any later version.
-#
-# This program is distributed in the hope that it will be useful, but
-# WITHOUT ANY WARRANTY; without even the implied warranty of MERCHANTABILITY
-# or FITNESS FOR A PARTICULAR PURPOSE.  See the GNU General Public License
-# for more details.
-#
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Certificates for the tests, made with the openssl command, and etcd servers that use them."""
 
 import shutil
@@ -21,7 +10,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from harness import Etcd
+from support.etcd import Etcd
 
 DAY = 86400
 

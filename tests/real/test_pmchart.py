@@ -1,19 +1,9 @@
-#
 # Copyright (c) 2026 The etcd PMDA authors.
-#
-# This program is free software; you can redistribute it and/or modify it
-# under the terms of the GNU General Public License as published by the
-# Free Software Foundation; either version 2 of the License, or (at your
-# option) any later version.
-#
-# This program is distributed in the hope that it will be useful, but
-# WITHOUT ANY WARRANTY; without even the implied warranty of MERCHANTABILITY
-# or FITNESS FOR A PARTICULAR PURPOSE.  See the GNU General Public License
-# for more details.
-#
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The view Etcd in a real pmchart on a virtual screen, on live data of a busy cluster of three members."""
 
 import array
+import contextlib
 import http.client
 import itertools
 import os
@@ -24,10 +14,11 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager, suppress
 
-from cluster import Cluster
-from harness import PATIENCE, REPOSITORY, Pmcd, tool_environment
+from support.cluster import Cluster
+from support.pmcd import Pmcd
+from support.processes import PATIENCE, tool_environment
+from support.repository import REPOSITORY
 
 VIEW = REPOSITORY / "config" / "Etcd.pmchart"
 BACKGROUND = 0x6ca2c9  # pmchart's default for the area in which it plots
@@ -65,7 +56,7 @@ def write_for_ever(etcd, stop):
     connection.close()
 
 
-@contextmanager
+@contextlib.contextmanager
 def busy(etcd):
     """Keeps writing to a member, with three watches open."""
     stop = threading.Event()
@@ -83,7 +74,7 @@ def busy(etcd):
         writer.join()
 
 
-@contextmanager
+@contextlib.contextmanager
 def screen(directory):
     """A virtual X screen; yields the environment for its clients. The file Xvfb_screen0 is the picture."""
     home = directory / "home"
@@ -100,7 +91,7 @@ def screen(directory):
             server.terminate()
 
 
-@contextmanager
+@contextlib.contextmanager
 def pmchart(environment, *arguments):
     """A pmchart, which is ended with the pmtime that it starts."""
     with subprocess.Popen(["pmchart", *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -108,7 +99,7 @@ def pmchart(environment, *arguments):
         try:
             yield process
         finally:
-            with suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
 
 

@@ -1,17 +1,6 @@
-#
 # Copyright (c) 2026 The etcd PMDA authors.
-#
-# This program is free software; you can redistribute it and/or modify it
-# under the terms of the GNU General Public License as published by the
-# Free Software Foundation; either version 2 of the License, or (at your
-# option) any later version.
-#
-# This program is distributed in the hope that it will be useful, but
-# WITHOUT ANY WARRANTY; without even the implied warranty of MERCHANTABILITY
-# or FITNESS FOR A PARTICULAR PURPOSE.  See the GNU General Public License
-# for more details.
-#
-"""What servers may do to a client, as behaviours of harness.FakeServer, and what the agent's values then are."""
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What servers may do to a client, as behaviours of FakeServer, each with what the client then gets."""
 
 import contextlib
 import gzip
@@ -20,63 +9,9 @@ import socket
 import struct
 import time
 
-from harness import AGAIN, APPVERSION, PERMISSION, VALUE, answer
-
-# ------------------------------------------------------------ a good server
-
-OPERATIONS = ("gets", "sets", "delete", "update", "create", "compareAndSwap", "compareAndDelete")
-SELF = {
-    "name": "m0", "id": "8e9e05c52164694d", "state": "StateLeader", "startTime": "2026-01-01T00:00:00Z",
-    "leaderInfo": {"leader": "8e9e05c52164694d", "uptime": "1m25.5s", "startTime": "2026-01-01T00:00:01Z"},
-    "recvAppendRequestCnt": 11, "recvPkgRate": 1.5, "recvBandwidthRate": 2.5,
-    "sendAppendRequestCnt": 12, "sendPkgRate": 3.5, "sendBandwidthRate": 4.5}
-STORE = {"expireCount": 7, "watchers": 3}
-for number, operation in enumerate(OPERATIONS):
-    STORE[operation + "Success"] = 100 + number
-    STORE[operation + "Fail"] = 200 + number
-VERSION = {"etcdserver": "3.6.1", "etcdcluster": "3.6.0", "storage": "3.6.0"}
-DOCUMENTS = {"/v2/stats/self": SELF, "/v2/stats/store": STORE, "/version": VERSION}
-
-STRINGS = {
-    "etcd.name": "m0", "etcd.id": "8e9e05c52164694d", "etcd.state": "StateLeader",
-    "etcd.start_time": "2026-01-01T00:00:00Z", "etcd.leader.id": "8e9e05c52164694d",
-    "etcd.leader.start_time": "2026-01-01T00:00:01Z",
-    "etcd.version.server": "3.6.1", "etcd.version.cluster": "3.6.0", "etcd.version.storage": "3.6.0"}
-RATES = {
-    "etcd.recv_packet_rate": 1.5, "etcd.recv_bandwidth_rate": 2.5,
-    "etcd.send_packet_rate": 3.5, "etcd.send_bandwidth_rate": 4.5}
-BY_OPERATION = {
-    "etcd.store.success": {name: 100 + number for number, name in enumerate(OPERATIONS)},
-    "etcd.store.fail": {name: 200 + number for number, name in enumerate(OPERATIONS)}}
-COUNTERS = dict(BY_OPERATION, **{
-    "etcd.recv_append_request": 11, "etcd.send_append_request": 12, "etcd.store.expire": 7, "etcd.store.watchers": 3})
-GOOD_VALUES = dict(STRINGS, **RATES, **COUNTERS, **{"etcd.leader.uptime": 85.5, "etcd.up": 1})
-
-
-def path_of(request):
-    """The path that a request asks for."""
-    return request.split()[1].decode()
-
-
-def endpoint(name):
-    """The path where the values of a metric come from."""
-    if name.startswith("etcd.store."):
-        return "/v2/stats/store"
-    return "/version" if name.startswith(("etcd.up", "etcd.version.")) else "/v2/stats/self"
-
-
-def good(_, request):
-    """Answers as etcd does, with 404 where it has nothing."""
-    document = DOCUMENTS.get(path_of(request))
-    return answer("404 page not found\n", "404 Not Found") if document is None else answer(json.dumps(document))
-
-
-def all_are(failure, up):
-    """What a fetch gives where no answer is good."""
-    return dict(dict.fromkeys(GOOD_VALUES, failure), **{"etcd.up": up})
-
-
-# --------------------------------------------------------------- behaviours
+from support.documents import SELF
+from support.server import answer
+from support.values import AGAIN, APPVERSION, PERMISSION
 
 
 def silent(connection, _):
@@ -233,49 +168,3 @@ for shape in ("null", "true", "0", "-1", "NaN", "1e999", '"text"', "[]", "[{}]",
 STATUSES = dict.fromkeys(
     (400, 402, 405, 406, 408, 409, 410, 415, 418, 429, 451, 500, 501, 502, 503, 504, 505, 511, 599), AGAIN)
 STATUSES.update({401: PERMISSION, 403: PERMISSION, 404: APPVERSION})
-
-# ------------------------------------------------------------- wrong values
-
-
-def replaced(document, literal):
-    """The JSON text of a document in which every value is this literal."""
-    if not isinstance(document, dict):
-        return literal
-    return "{%s}" % ", ".join('"%s": %s' % (key, replaced(value, literal)) for key, value in document.items())
-
-
-def with_all(literal):
-    """A behaviour: every value of every answer is this literal."""
-    return lambda _, request: answer(replaced(DOCUMENTS[path_of(request)], literal))
-
-
-def only(*groups):
-    """What a fetch gives where these metrics alone have a value; a group is (names, value)."""
-    expected = dict.fromkeys(GOOD_VALUES, VALUE)
-    for names, value in groups:
-        for name in names:
-            expected[name] = dict.fromkeys(OPERATIONS, value) if name in BY_OPERATION else value
-    return dict(expected, **{"etcd.up": 1})
-
-
-UPTIME = ["etcd.leader.uptime"]
-LITERALS = {literal: only() for literal in (
-    "NaN", "Infinity", "-Infinity", "1e400", "-1e400", "true", "false", "null", "[]", "{}", "[1]", '{"a": 1}',
-    "9" * 400, "9" * 5000, "-" + "9" * 5000,
-    r'"a\u0000b"', r'"\u0000"', r'"\ud800"', r'"\udfff x"')}
-LITERALS.update({
-    "-1": only((RATES, -1)), "1.0": only((RATES, 1)), "1.5": only((RATES, 1.5)), "1e3": only((RATES, 1000)),
-    "0": only((RATES, 0), (COUNTERS, 0)), "-0": only((RATES, 0), (COUNTERS, 0)),
-    str(-2 ** 63): only((RATES, -2.0 ** 63)),
-    str(2 ** 63): only((RATES, 2.0 ** 63), (COUNTERS, 2 ** 63)),
-    str(2 ** 64 - 1): only((RATES, 2.0 ** 64), (COUNTERS, 2 ** 64 - 1)),
-    str(2 ** 64): only((RATES, 2.0 ** 64)), str(2 ** 65): only((RATES, 2.0 ** 65)),
-    '""': only((STRINGS, "")), '"1"': only((STRINGS, "1")),
-    '"-1"': only((STRINGS, "-1")), '"NaN"': only((STRINGS, "NaN")),
-    '"1s"': only((STRINGS, "1s"), (UPTIME, 1)), '"-1s"': only((STRINGS, "-1s")),
-    r'"\ud83c\udf63 \u00e9 \" \\ \n %s"': only((STRINGS, "\U0001f363 \u00e9 \" \\ \n %s")),
-    '"%s"' % ("x" * 50000): only((STRINGS, "x" * 50000)),
-})
-
-NOT_JSON_LITERALS = ['"\ud800"', '"\udcff"', '"a\0b"', '"tab\t"', r'"\x"', '"', "01", "1.", ".5", "+1", "0x1", "1_0",
-                     "'x'", "undefined", "nan", "tru", "1 2", "// 1"]

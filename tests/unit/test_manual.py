@@ -1,16 +1,5 @@
-#
 # Copyright (c) 2026 The etcd PMDA authors.
-#
-# This program is free software; you can redistribute it and/or modify it
-# under the terms of the GNU General Public License as published by the
-# Free Software Foundation; either version 2 of the License, or (at your
-# option) any later version.
-#
-# This program is distributed in the hope that it will be useful, but
-# WITHOUT ANY WARRANTY; without even the implied warranty of MERCHANTABILITY
-# or FITNESS FOR A PARTICULAR PURPOSE.  See the GNU General Public License
-# for more details.
-#
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The manual page: well-formed, and complete as measured by the agent."""
 
 import re
@@ -18,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import AGENT, REPOSITORY
+from support.repository import AGENT, REPOSITORY
 
 PAGE = REPOSITORY / "pmdaetcd.1"
 

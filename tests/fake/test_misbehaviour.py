@@ -1,154 +1,22 @@
-#
 # Copyright (c) 2026 The etcd PMDA authors.
-#
-# This program is free software; you can redistribute it and/or modify it
-# under the terms of the GNU General Public License as published by the
-# Free Software Foundation; either version 2 of the License, or (at your
-# option) any later version.
-#
-# This program is distributed in the hope that it will be useful, but
-# WITHOUT ANY WARRANTY; without even the implied warranty of MERCHANTABILITY
-# or FITNESS FOR A PARTICULAR PURPOSE.  See the GNU General Public License
-# for more details.
-#
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Whatever a server does, every fetch is answered in time, with true values or errors, and costs nothing that lasts."""
 
 import json
-import math
-import os
 import socket
 import threading
 import time
-from pathlib import Path
 
 import pytest
 import requests
 
-from behaviours import (
-    BROKEN_ANSWER,
-    BY_OPERATION,
-    GOOD_SELF,
-    GOOD_VALUES,
-    LITERALS,
-    NO_ANSWER,
-    NOT_JSON_LITERALS,
-    RATES,
-    SELF,
-    STATUSES,
-    STORE,
-    VERSION,
-    all_are,
-    clogged,
-    endpoint,
-    good,
-    path_of,
-    refuse,
-    silent,
-    with_all,
-)
-from harness import AGAIN, APPVERSION, Etcd, Failure, FakeServer, Pmcd, Query, answer, metric_names, wait_until
-
-TIMEOUT = 0.3
-SLACK = 0.2  # what a fetch may take beyond the timeout, and any further one in all
-ROUNDS = 50
-MEMORY = 48 << 20  # bytes by which the agent may grow at any time: what Python makes of answers of 1 MiB at once
-
-
-class Watch:
-    """Measures time, without that for which a busy machine let pmcd, the agent or this thread wait for a CPU."""
-
-    def __init__(self, pmcd):
-        self.threads = ["/proc/%d/schedstat" % pid for pid in (pmcd.process.pid, pmcd.agent_pid())]
-
-    def now(self):
-        """A time in seconds, of no meaning but for differences within a thread."""
-        waited = sum(int(Path(each).read_text().split()[1]) for each in self.threads + ["/proc/thread-self/schedstat"])
-        return time.monotonic() - waited / 1e9
-
-
-class Bystander(threading.Thread):
-    """Another client of pmcd, who wants nothing of etcd; notes when it asked and how long it had to wait."""
-
-    def __init__(self, pmcd):
-        super().__init__(daemon=True)
-        self.watch = Watch(pmcd)
-        self.query = Query(pmcd.context(), ["pmcd.numclients"])
-        self.waits = []
-        self.ended = threading.Event()
-
-    def run(self):
-        while not self.ended.wait(0.005):
-            begun, before = time.monotonic(), self.watch.now()
-            self.query.fetch()
-            self.waits.append((begun, self.watch.now() - before))
-
-    def longest(self, since, until=math.inf):
-        """Its longest wait of those that began in a time."""
-        return max((took for begun, took in self.waits if since <= begun < until), default=0.0)
-
-    def end(self):
-        self.ended.set()
-        self.join()
-
-
-class Watched:
-    """An agent under a private pmcd that two clients use, and what the agent held at first."""
-
-    def __init__(self, pmcd):
-        self.pmcd = pmcd
-        self.query = Query(pmcd.context(), GOOD_VALUES)
-        self.watch = Watch(pmcd)
-        self.bystander = Bystander(pmcd)
-        self.pid = pmcd.agent_pid()
-        self.threads = self.files = self.memory = None
-
-    def remember(self):
-        """Notes what the agent holds."""
-        self.threads, self.files, self.memory = self.held("task"), self.held("fd"), self.memory_of("VmRSS")
-
-    def held(self, what):
-        """Number of the agent's threads (task) or open files (fd)."""
-        return len(os.listdir("/proc/%d/%s" % (self.pid, what)))
-
-    def memory_of(self, which):
-        """Memory of the agent in bytes, now (VmRSS) or at most so far (VmHWM)."""
-        return 1024 * int(Path("/proc/%d/status" % self.pid).read_text().partition(which + ":")[2].split()[0])
-
-    def fetch(self):
-        """(values, seconds) of one fetch of everything."""
-        begun = self.watch.now()
-        values = self.query.fetch()
-        return values, self.watch.now() - begun
-
-    def rounds(self, expected, number=ROUNDS, pause=0.0):
-        """Fetches while the server misbehaves: each in time, and with what is expected."""
-        begun = first_over = time.monotonic()
-        for each in range(number):
-            values, took = self.fetch()
-            assert values == expected, "fetch %d" % each
-            assert took <= (SLACK if each else TIMEOUT + SLACK), "fetch %d" % each
-            if each == 0:
-                first_over = time.monotonic()
-            time.sleep(pause)
-        assert self.bystander.longest(begun, first_over) <= TIMEOUT + SLACK
-        assert self.bystander.longest(first_over) <= SLACK
-
-    def check_nothing_is_left(self):
-        """The same process, with no more threads, sockets and memory than at first."""
-        assert self.pmcd.agent_pid() == self.pid
-        wait_until(lambda: self.held("task") <= self.threads, "the end of threads", 5)
-        wait_until(lambda: self.held("fd") <= self.files, "the end of sockets", 5)
-        assert self.memory_of("VmHWM") <= self.memory + MEMORY
-        assert "Traceback" not in self.pmcd.agent_log()
-
-
-def watching(directory, url):
-    """For fixtures: an agent that watches a URL, and the end of it."""
-    with Pmcd(directory, url=url, timeout=TIMEOUT) as pmcd:
-        watched = Watched(pmcd)
-        watched.bystander.start()
-        yield watched
-        watched.bystander.end()
+from support.behaviours import BROKEN_ANSWER, GOOD_SELF, NO_ANSWER, STATUSES, clogged, refuse, silent
+from support.documents import BY_OPERATION, GOOD_VALUES, RATES, SELF, STORE, VERSION, all_are, endpoint, good, path_of
+from support.literals import LITERALS, NOT_JSON_LITERALS, with_all
+from support.processes import wait_until
+from support.server import FakeServer, answer
+from support.values import AGAIN, APPVERSION, Query, metric_names
+from support.watched import ROUNDS, SLACK, TIMEOUT, watching
 
 
 @pytest.fixture
@@ -454,36 +322,3 @@ def test_the_log_has_a_line_for_a_change_and_none_for_a_fetch(watched, server):
     assert len(lines) == 2, lines
     assert server.url in lines[0] and lines[0].endswith("Connection refused")
     assert server.url in lines[1] and lines[1].endswith("answers again")
-
-
-# ------------------------------------------------------------------ real etcd
-
-
-@pytest.fixture
-def real(directory):
-    """An etcd and an agent that watches it."""
-    with Etcd() as etcd:
-        for agent in watching(directory, etcd.url):
-            for _ in range(3):
-                check_all_values(agent)
-            agent.remember()
-            yield etcd, agent
-
-
-def check_all_values(watched):
-    """All values are there, but one that this version of etcd lacks."""
-    values, took = watched.fetch()
-    assert [name for name, value in values.items() if isinstance(value, Failure)] == ["etcd.version.storage"], values
-    assert took <= SLACK
-
-
-@pytest.mark.parametrize("away, back", [(Etcd.pause, Etcd.resume), (Etcd.kill, Etcd.start)], ids=["stopped", "killed"])
-def test_an_etcd_that_is_away_and_comes_back(real, away, back):
-    etcd, watched = real
-    for _ in range(3):
-        away(etcd)
-        watched.rounds(all_are(AGAIN, 0), number=20)
-        back(etcd)
-        etcd.wait()
-        check_all_values(watched)
-    watched.check_nothing_is_left()

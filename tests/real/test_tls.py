@@ -1,28 +1,15 @@
-#
 # Copyright (c) 2026 The etcd PMDA authors.
-#
-# This program is free software; you can redistribute it and/or modify it
-# under the terms of the GNU General Public License as published by the
-# Free Software Foundation; either version 2 of the License, or (at your
-# option) any later version.
-#
-# This program is distributed in the hope that it will be useful, but
-# WITHOUT ANY WARRANTY; without even the implied warranty of MERCHANTABILITY
-# or FITNESS FOR A PARTICULAR PURPOSE.  See the GNU General Public License
-# for more details.
-#
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The agent and real etcd servers over TLS, mutual TLS and Unix sockets: whom it trusts, and what it says if not."""
 
 import functools
 import os
-import pty
 import pwd
 import re
 import select
 import shutil
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -30,39 +17,36 @@ from pathlib import Path
 import pytest
 from pcp.pmapi import pmContext
 
-import certificates
-import harness
-from harness import AGAIN, PERMISSION, Etcd, FakeServer, Pmcd, configuration, wait_until
-from settings import as_root, messages, query, threads
+from support.certificates import self_signed
+from support.etcd import Etcd
+from support.pmcd import Pmcd
+from support.processes import free_port, wait_until
+from support.server import FakeServer, answer, shut_down
+from support.settings import as_root, configuration
+from support.values import AGAIN, PERMISSION
 
 DEADLINE = 1.0
 SLACK = 0.2
 SUSPECT_WAIT = 0.05
+VALUES = ("etcd.name", "etcd.store.watchers", "etcd.version.server", "etcd.up")  # of three sources
 
-
-
-@pytest.fixture(scope="module")
-def secure(pki):
-    """A real etcd over TLS."""
-    with pki.etcd(pki.server) as server:
-        yield server
 
 
 def assert_true_values(pmcd, etcd):
     """That the agent's values are those of the server."""
     self_ = etcd.json("/v2/stats/self")
-    assert query(pmcd).fetch() == {"etcd.name": self_["name"], "etcd.store.watchers": 0, "etcd.up": 1,
+    assert pmcd.fetch(*VALUES) == {"etcd.name": self_["name"], "etcd.store.watchers": 0, "etcd.up": 1,
                                    "etcd.version.server": etcd.json("/version")["etcdserver"]}
 
 
 def assert_no_values(pmcd, failure, *words):
     """That fetches fail like that, and that one line of the log, which holds these words, says why."""
-    values = query(pmcd)
+    values = pmcd.query(*VALUES)
     for _ in range(3):
         assert values.fetch() == {"etcd.name": failure, "etcd.store.watchers": failure,
                                   "etcd.version.server": failure, "etcd.up": 0}
-    assert len(messages(pmcd)) == 1, messages(pmcd)
-    line, = messages(pmcd)
+    assert len(pmcd.messages()) == 1, pmcd.messages()
+    line, = pmcd.messages()
     for word in words:
         assert word in line
     return line
@@ -74,7 +58,7 @@ def assert_no_values(pmcd, failure, *words):
 def test_tls(directory, pki, secure):
     with Pmcd(directory, url=secure.url, ca_file=pki.ca.cert) as pmcd:
         assert_true_values(pmcd, secure)
-        assert messages(pmcd) == []
+        assert pmcd.messages() == []
 
 
 def test_tls_by_name(directory, pki, secure):
@@ -86,7 +70,7 @@ def test_tls_by_name(directory, pki, secure):
 def test_mutual_tls(directory, pki, mutual):
     with Pmcd(directory, **pki.client_settings(mutual.url)) as pmcd:
         assert_true_values(pmcd, mutual)
-        assert messages(pmcd) == []
+        assert pmcd.messages() == []
 
 
 def test_key_and_certificate_in_one_file(directory, pki, mutual):
@@ -100,7 +84,7 @@ def test_key_and_certificate_in_one_file(directory, pki, mutual):
 def test_unix_socket(directory, monkeypatch):
     # etcd takes the port to be a part of the file's name, and the name to be in its working directory
     monkeypatch.chdir(directory)
-    port = harness.free_port()
+    port = free_port()
     listen = "http://127.0.0.1:%d,unix://etcd.sock:2379" % port
     with Etcd(port=port, arguments=["--listen-client-urls", listen]) as etcd:
         path = directory / "etcd.sock:2379"
@@ -135,7 +119,7 @@ UNTRUSTED = {
                       "IP address mismatch, certificate is not valid for '127.0.0.1'"),
     "wrong name": ("localhost", lambda pki: pki.ca.issue("name", names="IP:127.0.0.1,DNS:example.org"),
                    "Hostname mismatch, certificate is not valid for 'localhost'"),
-    "self-signed": ("127.0.0.1", lambda pki: certificates.self_signed(pki.directory, "lone"),
+    "self-signed": ("127.0.0.1", lambda pki: self_signed(pki.directory, "lone"),
                     "self-signed certificate"),
     "unknown CA": ("127.0.0.1", lambda pki: pki.other.issue("server"), "unable to get local issuer certificate"),
 }
@@ -175,7 +159,7 @@ def test_environment_is_ignored(directory, pki, secure, monkeypatch):
 
     def note(_, request):
         seen.append(request)
-        return harness.answer("{}")
+        return answer("{}")
 
     with FakeServer(note) as server, FakeServer(b"") as proxy:
         for name in ("http_proxy", "https_proxy", "all_proxy"):
@@ -184,7 +168,7 @@ def test_environment_is_ignored(directory, pki, secure, monkeypatch):
         with Pmcd(directory, url=secure.url, ca_file=pki.ca.cert) as pmcd:
             assert_true_values(pmcd, secure)
             pmcd.config.write_text(configuration(url=server.url))
-            assert query(pmcd).fetch()["etcd.up"] == 1
+            assert pmcd.fetch(*VALUES)["etcd.up"] == 1
         assert seen and not any(b"authorization" in request.lower() for request in seen)
         assert proxy.connections == 0
 
@@ -205,11 +189,11 @@ def test_server_wants_another_client(directory, pki, mutual, monkeypatch, case, 
     give_to_pcp(settings.get("key_file"))
     with Pmcd(directory, **settings) as pmcd:
         line = assert_no_values(pmcd, PERMISSION, "server wants a client certificate that it trusts")
-        values = query(pmcd)
+        values = pmcd.query(*VALUES)
         for _ in range(20):  # each on new connections: the refusal comes at another moment each time
             os.utime(pmcd.config)
             assert set(values.fetch().values()) == {PERMISSION, 0}
-        assert [each for each in messages(pmcd) if "read again" not in each] == [line] * 21
+        assert [each for each in pmcd.messages() if "read again" not in each] == [line] * 21
 
 
 def give_to_pcp(key):
@@ -261,10 +245,10 @@ class Relay:
         return self
 
     def __exit__(self, *_):
-        harness.shut_down(self.listener)
+        shut_down(self.listener)
         self.listener.close()
         for each in self.open:
-            harness.shut_down(each)
+            shut_down(each)
             each.close()
 
     def accept(self):
@@ -305,7 +289,7 @@ def copy(source, destination):
             destination.sendall(data)
     except OSError:
         pass
-    harness.shut_down(destination)
+    shut_down(destination)
 
 
 def is_closed(connection):
@@ -323,7 +307,7 @@ def test_connections_are_kept(directory, pki, mutual):
     with Relay(mutual.port) as relay:
         settings = pki.client_settings("https://127.0.0.1:%d" % relay.port)
         with Pmcd(directory, **settings) as pmcd:
-            values = query(pmcd)
+            values = pmcd.query(*VALUES)
             for _ in range(100):
                 assert values.fetch()["etcd.up"] == 1
             assert relay.connections == 3  # one for each of the three endpoints
@@ -335,12 +319,12 @@ def test_handshake_that_never_ends(directory, pki, mutual, slow):
         relay.slow = slow
         settings = pki.client_settings("https://127.0.0.1:%d" % relay.port)
         with Pmcd(directory, timeout=DEADLINE, **settings) as pmcd:
-            values, others = query(pmcd), query(pmcd, ["pmcd.pid"])
+            values, others = pmcd.query(*VALUES), pmcd.query("pmcd.pid")
             assert fetch_time(values, AGAIN) < DEADLINE + SLACK
             for _ in range(20):
                 assert fetch_time(values, AGAIN) < SLACK
                 assert fetch_time(others) < SLACK
-            line, = messages(pmcd)
+            line, = pmcd.messages()
             assert "no answer within 1 s" in line
             wait_until(relay.clients_are_gone, "the end of all handshakes", DEADLINE + 0.6)
             relay.slow = ""
@@ -350,8 +334,8 @@ def test_handshake_that_never_ends(directory, pki, mutual, slow):
             assert AGAIN not in first.values() or time.monotonic() - begun > SUSPECT_WAIT
             wait_until(lambda: AGAIN not in values.fetch().values(), "values", 2)
             assert_true_values(pmcd, mutual)
-            assert "answers again" in messages(pmcd)[-1]
-            assert threads(pmcd) <= 1 + 3  # one for each endpoint
+            assert "answers again" in pmcd.messages()[-1]
+            assert pmcd.held("task") <= 1 + 3  # one for each endpoint
 
 
 def fetch_time(values, failure=None):
@@ -362,114 +346,3 @@ def fetch_time(values, failure=None):
     if failure:
         assert fetched["etcd.name"] == fetched["etcd.version.server"] == failure
     return taken
-
-
-# --------------------------------------------------- what is refused at start
-
-
-def probe(directory, text):
-    """What the agent says of a configuration, run on a terminal, where OpenSSL could ask for a password."""
-    config = directory / "etcd.conf"
-    config.write_text(text)
-    child, terminal = pty.fork()
-    if child == 0:
-        environment = harness.tool_environment(PCP_PYTHON_PROBE="1")
-        os.execve("/usr/bin/python3", ["python3", str(harness.AGENT), "-c", str(config)], environment)
-    said = b""
-    while select.select([terminal], [], [], 10)[0]:
-        try:
-            said += os.read(terminal, 65536)
-        except OSError:  # the end
-            break
-    else:
-        os.kill(child, 9)
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said.decode().replace("\r\n", "\n")
-
-
-def assert_refused(directory, settings, key, *words):
-    """That one line names file, key and value, and holds these words."""
-    status, said = probe(directory, configuration(**settings))
-    assert status == 1
-    start = "pmdaetcd: %s/etcd.conf: %s = %s: " % (directory, key, settings[key])
-    assert said.startswith(start) and said.count("\n") == 1
-    for word in words:
-        assert word in said
-
-
-def test_good_configuration_passes(directory, pki):
-    assert probe(directory, configuration(**pki.client_settings("https://127.0.0.1:1"))) == (0, "")
-
-
-@pytest.mark.parametrize("encrypt", [["pkcs8", "-topk8"], ["ec", "-aes128"]])
-def test_key_with_password(directory, pki, encrypt):
-    key = directory / "protected.key"
-    certificates.openssl(*encrypt, "-in", pki.client.key, "-out", key, "-passout", "pass:secret")
-    key.chmod(0o600)
-    settings = dict(pki.client_settings("https://127.0.0.1:1"), key_file=key)
-    assert_refused(directory, settings, "cert_file", "key in %s is protected by a password" % key)
-
-
-@pytest.mark.parametrize("mode", [0o644, 0o604, 0o602, 0o601, 0o660, 0o620])
-@pytest.mark.parametrize("key", ["key_file", "cert_file"])
-def test_key_open_to_others(directory, pki, mode, key):
-    """A key of its own, or one in the file of the certificate."""
-    both = directory / "both.pem"
-    both.write_text(pki.client.key.read_text() + pki.client.cert.read_text())
-    both.chmod(mode)
-    settings = {"url": "https://127.0.0.1:1", "cert_file": pki.client.cert, key: both}
-    assert_refused(directory, settings, key, "chmod g-w,o-rwx %s" % both)
-    do_as_told(both)
-    assert probe(directory, configuration(**settings)) == (0, "")
-
-
-def do_as_told(path):
-    """The chmod that the message names."""
-    subprocess.run(["chmod", "g-w,o-rwx", path], check=True)
-
-
-def test_key_of_another_certificate(directory, pki):
-    settings = dict(pki.client_settings("https://127.0.0.1:1"), key_file=pki.stranger.key)
-    assert_refused(directory, settings, "cert_file", "does not belong to the key in %s" % pki.stranger.key)
-
-
-def test_certificate_without_key(directory, pki):
-    assert_refused(directory, {"url": "https://127.0.0.1:1", "cert_file": pki.client.cert}, "cert_file",
-                   "no PEM key for it in %s" % pki.client.cert)
-
-
-def test_key_without_certificate(directory, pki):
-    assert_refused(directory, {"url": "https://127.0.0.1:1", "key_file": pki.client.key}, "key_file",
-                   "needs a cert_file")
-
-
-@pytest.mark.parametrize("key", ["ca_file", "cert_file"])
-@pytest.mark.parametrize("text", ["", "junk", "-----BEGIN CERTIFICATE-----\njunk\n"])
-def test_not_a_certificate(directory, pki, key, text):
-    junk = directory / "junk.pem"
-    junk.write_text(text)
-    assert_refused(directory, dict(pki.client_settings("https://127.0.0.1:1"), **{key: junk}), key,
-                   "no PEM certificate in it")
-
-
-@pytest.mark.parametrize("key", ["ca_file", "cert_file", "key_file"])
-def test_missing_file(directory, pki, key):
-    settings = dict(pki.client_settings("https://127.0.0.1:1"), **{key: directory / "missing.pem"})
-    assert_refused(directory, settings, key, "can't be read: No such file or directory")
-
-
-@pytest.mark.parametrize("key", ["ca_file", "cert_file", "key_file"])
-def test_tls_settings_need_https(directory, pki, key):
-    settings = {"url": "http://127.0.0.1:1", key: pki.client_settings("")[key]}
-    assert_refused(directory, settings, key, "needs an https url")
-
-
-def test_configuration_that_others_may_write(directory):
-    config = directory / "etcd.conf"
-    config.touch()
-    config.chmod(0o646)
-    status, said = probe(directory, configuration())
-    assert status == 1
-    assert "chmod o-w %s" % config in said and said.count("\n") == 1
-
-
