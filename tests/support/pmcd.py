@@ -50,10 +50,12 @@ class Pmcd:
         return lines[lines.index("root {"):]
 
     def __enter__(self):
+        # Install of any agent sends SIGHUP to all processes called pmcd, which would spoil a fetch
         self.process = subprocess.Popen(
-            [pmContext.pmGetConfig("PCP_BINADM_DIR") + "/pmcd", "-f", "-A", "-U", pwd.getpwuid(os.getuid()).pw_name,
+            ["private-daemon", "-f", "-A", "-U", pwd.getpwuid(os.getuid()).pw_name,
              "-i", "127.0.0.1", "-p", str(self.port), "-s", str(self.directory / "pmcd.socket"),
              "-c", str(self.pmcd_conf), "-n", str(self.namespace), "-l", str(self.directory / "pmcd.log")],
+            executable=pmContext.pmGetConfig("PCP_BINADM_DIR") + "/pmcd",
             env=self.env, cwd=self.directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             wait_until(self.answers, "pmcd")
