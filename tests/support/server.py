@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A server that does to a client whatever a test wants."""
 
+import contextlib
 import socket
 import threading
 
@@ -21,13 +22,17 @@ class FakeServer:
 
     behaviour: bytes to send to everyone, or a function of (connection, request bytes) that returns the bytes
     to send, or None after which the connection is closed. It can be changed at any time.
+    tls: the ssl.SSLContext of an https server.
+    hello: what it does to a connection before it reads a request, as a behaviour.
     requests: the paths asked for; connections: the number of connections accepted.
     """
 
-    def __init__(self, behaviour, port=None):
+    def __init__(self, behaviour, port=None, tls=None, hello=None):
         self.behaviour = behaviour
         self.port = port or free_port()
-        self.url = "http://127.0.0.1:%d" % self.port
+        self.tls = tls
+        self.hello = hello
+        self.url = "%s://127.0.0.1:%d" % ("https" if tls else "http", self.port)
         self.requests = []
         self.connections = 0
         self.open = set()
@@ -68,10 +73,15 @@ class FakeServer:
             self.open.add(connection)
             threading.Thread(target=self.serve, args=[connection], daemon=True).start()
 
-    def serve(self, connection):
+    def serve(self, plain):
         """Answers the requests of one connection."""
-        with connection:
+        with contextlib.ExitStack() as stack:
+            connection = stack.enter_context(plain)
             try:
+                if self.tls:
+                    connection = stack.enter_context(self.tls.wrap_socket(plain, server_side=True))
+                if self.hello:
+                    self.hello(connection, b"")
                 while True:
                     request = read_request(connection)
                     if not request:
@@ -84,7 +94,7 @@ class FakeServer:
                     connection.sendall(reply)
             except OSError:
                 pass  # the client is gone, as it should be
-        self.open.discard(connection)
+        self.open.discard(plain)
 
 
 def read_request(connection):
