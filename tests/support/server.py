@@ -68,7 +68,8 @@ class FakeServer:
                 connection, _ = listener.accept()
             except OSError:
                 return
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with contextlib.suppress(OSError):  # a Unix socket has no such option
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.connections += 1
             self.open.add(connection)
             threading.Thread(target=self.serve, args=[connection], daemon=True).start()

@@ -28,7 +28,7 @@ def ask(agent, source, *replies):
     next(plan)
     try:
         for reply in replies:
-            plan.throw(reply) if isinstance(reply, agent.Failure) else plan.send(reply)
+            plan.send([reply])
     except StopIteration as end:
         return end.value
     raise AssertionError("the plan wants more")
@@ -50,14 +50,14 @@ def test_json_object_is_the_document(agent):
 def test_anything_else_is_a_failure(agent, source):
     for case, body in NOT_A_DOCUMENT.items():
         found = failure(agent, source, response(body))
-        assert (found.kind.name, found.status) == (UNREACHABLE, 200), case
+        assert (found.kind.name, found.status_code) == (UNREACHABLE, 200), case
         assert found.document == ({"up": 1} if source == "version" else {}), case
 
 
 def test_answer_without_values_is_a_failure(agent):
     for case, (_, status, body) in NO_VALUES.items():
         found = failure(agent, "self", response(body, status))
-        assert (found.kind.name, found.status) == (UNREACHABLE, status), case
+        assert (found.kind.name, found.status_code) == (UNREACHABLE, status), case
 
 
 @pytest.mark.parametrize("source", ["self", "store", "leader", "version", "members"])
@@ -65,7 +65,7 @@ def test_answer_without_values_is_a_failure(agent):
     (status, UNREACHABLE) for status in (204, 301, 302, 400, 405, 429, 500, 503, 599)])
 def test_status_other_than_200_is_a_failure(agent, source, status, kind):
     found = failure(agent, source, response('{"name": "m0", "up": 0, "followers": {}}', status))
-    assert (found.kind.name, found.status) == (kind, status)
+    assert (found.kind.name, found.status_code) == (kind, status)
     assert "HTTP status %d" % status in found.words
     assert found.document == ({"up": 1} if source == "version" else {})
 
