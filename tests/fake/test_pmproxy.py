@@ -9,41 +9,33 @@ import pytest
 from support.labels import METRIC, NAMES, labels_of, named
 from support.pmcd import Pmcd, logging
 from support.pmproxy import pmproxy, redis, series_labels
-from support.processes import wait_until
+from support.processes import open_directory, wait_until
 from support.server import FakeServer
 
-
-@pytest.fixture
-def server():
-    with FakeServer(named({"a": "m1"})) as fake:
-        yield fake
+MEMBERS = {format(number + 16, "x"): name for number, name in enumerate(NAMES.values())}
 
 
-@pytest.fixture
-def pmcd(directory, server):
-    with Pmcd(directory, url=server.url) as daemon:
+@pytest.fixture(scope="module")
+def pmcd():
+    """An agent whose server leads members of odd names."""
+    with FakeServer(named(MEMBERS)) as server, open_directory() as directory, Pmcd(directory, url=server.url) as daemon:
         yield daemon
 
 
-def test_an_odd_name_in_metrics_of_pmproxy(pmcd, server):
-    names = {format(number + 16, "x"): name for number, name in enumerate(NAMES.values())}
-    server.behaviour = named(names)
+def test_odd_names_in_metrics_for_prometheus(pmcd):
     with pmproxy(pmcd) as proxy:
-        assert series_labels(proxy.metrics()) == labels_of(names)
+        assert series_labels(proxy.metrics()) == labels_of(MEMBERS)
 
 
-def test_series_of_pmproxy(pmcd, server, directory):
+def test_series_for_grafana(pmcd):
     """pmproxy 6.0 drops labels of instances of all agents here; an instance's name is its member's id."""
-    names = {format(number + 16, "x"): name for number, name in enumerate(NAMES.values())}
-    server.behaviour = named(names)
-    with redis(directory) as port, pmproxy(pmcd, port) as proxy:
+    with redis(pmcd.directory) as port, pmproxy(pmcd, port) as proxy:
         folder = proxy.archives / "host"
         folder.mkdir()
         with logging(pmcd, folder / "20260101", METRIC):
             series, = wait_until(lambda: json.loads(proxy.get("/series/query?expr=" + METRIC)), "the series")
-            instances = wait_until(lambda: json.loads(proxy.get("/series/instances?series=" + series)),
-                                           "the instances")
-            assert {instance["name"] for instance in instances} == set(names)
+            instances = wait_until(lambda: json.loads(proxy.get("/series/instances?series=" + series)), "instances")
+            assert {instance["name"] for instance in instances} == set(MEMBERS)
             for instance in instances:
                 labels, = wait_until(
                     lambda id=instance["instance"]: json.loads(proxy.get("/series/labels?series=" + id)), "labels")

@@ -20,10 +20,10 @@ from support.values import Query
 class Pmcd:
     """A private pmcd that serves pmcd's own metrics and those of an agent with these settings.
 
-    All its files are in `directory`.
+    All its files are in `directory`. agent: the program, if it is another one.
     """
 
-    def __init__(self, directory, **settings):
+    def __init__(self, directory, agent=AGENT, **settings):
         self.directory = Path(directory)
         self.port = free_port()
         self.host = "127.0.0.1:%d" % self.port
@@ -40,7 +40,7 @@ class Pmcd:
         self.pmcd_conf = self.directory / "pmcd.conf"
         self.pmcd_conf.write_text(
             "pmcd 2 dso pmcd_init %s/pmcd/pmda_pmcd.so\n" % pmContext.pmGetConfig("PCP_PMDAS_DIR")
-            + "etcd 400 pipe binary /usr/bin/python3 %s -c %s -l %s\n" % (AGENT, self.config, self.log))
+            + "etcd 400 pipe binary /usr/bin/python3 %s -c %s -l %s\n" % (agent, self.config, self.log))
         self.process = None
 
     @staticmethod

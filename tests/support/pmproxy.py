@@ -83,8 +83,8 @@ def series_labels(text):
     pmproxy takes the text between the quotes of JSON for the value of a label: its escapes come escaped again.
     """
     found = {}
-    for line in text.splitlines():
-        if line.startswith("#"):
+    for line in text.split("\n"):  # not splitlines(), which takes some odd characters of names for an end
+        if not line or line.startswith("#"):
             continue
         assert re.fullmatch(r'\w+\{(\w+="([^"\\\n]|\\["\\n])*",?)+\} \d+', line), line[:200]
         labels = {key: json.loads('"%s"' % re.sub(r"\\(.)", r"\1", value))
