@@ -77,17 +77,24 @@ def redis(directory):
         yield port
 
 
+def unescaped(value):
+    """The text that pmproxy has escaped."""
+    pairs = re.findall(r"\\x([0-9a-f]{2})|\\(.)|([^\\])", value)
+    return b"".join(bytes.fromhex(byte) or (escaped or plain).encode() for byte, escaped, plain in pairs).decode()
+
+
 def series_labels(text):
     """{instance name: its member labels} of an answer in the format of Prometheus.
 
-    pmproxy takes the text between the quotes of JSON for the value of a label: its escapes come escaped again.
+    pmproxy takes the text between the quotes of JSON for the value of a label, so JSON's escapes come escaped again.
+    What is not ASCII it writes byte by byte as \\xc3, which is no escape of that format.
     """
     found = {}
     for line in text.split("\n"):  # not splitlines(), which takes some odd characters of names for an end
         if not line or line.startswith("#"):
             continue
-        assert re.fullmatch(r'\w+\{(\w+="([^"\\\n]|\\["\\n])*",?)+\} \d+', line), line[:200]
-        labels = {key: json.loads('"%s"' % re.sub(r"\\(.)", r"\1", value))
+        assert re.fullmatch(r'\w+\{(\w+="([ !#-[\]-~]|\\["\\n]|\\x[0-9a-f]{2})*",?)+\} \d+', line), line[:200]
+        labels = {key: json.loads('"%s"' % unescaped(value))
                   for key, value in re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', line)}
         assert labels["indom_name"] == "followers"
         found[labels["instname"]] = {key: value for key, value in labels.items() if key.startswith("member_")}

