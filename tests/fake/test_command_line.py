@@ -1,29 +1,25 @@
 # Copyright (c) 2026 The etcd PMDA authors.
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the agent tells of its metrics, to pmcd and to dbpmda, and the ways to start it.
-
-Where metrics were added, REMAKE=1 pytest tests/test_golden.py writes the golden file anew: see what git diff says then.
-"""
+"""The command line, the modes that Install uses, and what is refused at the start."""
 
 import os
+import pty
 import pwd
+import select
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from support.certificates import openssl
 from support.pmcd import Pmcd
 from support.processes import PATIENCE, tool_environment
 from support.repository import AGENT, REPOSITORY
 from support.server import FakeServer, answer
-from support.settings import BAD_CONFIGURATIONS, as_root, configuration
+from support.settings import as_root, configuration
 
 AS_NOBODY = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-
-
-
-# ------------------------------------------------------------- command line
 
 
 @pytest.fixture
@@ -42,44 +38,64 @@ def run_agent(*arguments, **env):
 
 
 @pytest.mark.parametrize("mode", ["PCP_PYTHON_DOMAIN", "PCP_PYTHON_PMNS", "PCP_PYTHON_PROBE", ""])
-def test_starting_asks_nobody(nobody_listens, directory, mode):
+def test_start_sends_no_request(nobody_listens, directory, mode):
     config, server = nobody_listens
     done = run_agent("-c", str(config), "-l", str(directory / "log"), **({mode: "root"} if mode else {}))
     assert done.returncode == 0, done
     assert server.connections == 0
 
 
-def test_the_set_up_modes_say_what_install_needs(directory):
+def test_modes_of_install_say_what_it_needs(directory):
     assert run_agent("-c", str(directory / "none"), PCP_PYTHON_DOMAIN="1").stdout == "#define ETCD 400\n"
     namespace = run_agent("-c", str(directory / "none"), PCP_PYTHON_PMNS="root").stdout
     assert namespace.split() == ["root", "{", "etcd", "400:*:*", "}"]
     assert (REPOSITORY / "pmns-for-testing").read_text().split() == namespace.split()
 
 
-@pytest.mark.parametrize("mode", ["PCP_PYTHON_DOMAIN", "PCP_PYTHON_PMNS"])
-def test_a_bad_configuration_does_not_keep_install_from_the_names(directory, mode):
+def test_bad_configuration_does_not_keep_install_from_the_names(directory):
     (directory / "etcd.conf").write_text("[etcd]\nurl = nowhere\n")
-    assert run_agent("-c", str(directory / "etcd.conf"), **{mode: "root"}).returncode == 0
+    for mode in "PCP_PYTHON_DOMAIN", "PCP_PYTHON_PMNS":
+        assert run_agent("-c", str(directory / "etcd.conf"), **{mode: "root"}).returncode == 0
 
 
-@pytest.mark.parametrize("case", BAD_CONFIGURATIONS)
-def test_a_bad_configuration_is_refused_at_start(directory, case):
-    """With one line: in the agent's log, and on the standard error of the probe that Install makes."""
-    content, words = BAD_CONFIGURATIONS[case]
-    config = directory / "etcd.conf"
-    config.write_bytes(content)
-    log = directory / "log"
+def test_bad_configuration_is_refused_at_start(directory):
+    """One line says why: in the agent's log, and on the standard error of the probe that Install makes."""
+    config, log = directory / "etcd.conf", directory / "log"
+    config.write_text("[etcd]\nurl = http://root:hunter2@127.0.0.1:2379\n")
     assert run_agent("-c", str(config), "-l", str(log)).returncode == 1
     lines = [line for line in log.read_text().splitlines() if "Error" in line]
     probe = run_agent("-c", str(config), PCP_PYTHON_PROBE="1")
     assert probe.returncode == 1 and probe.stdout == ""
     for line, in (lines, probe.stderr.splitlines()):
-        assert str(config) in line and words in line and "hunter2" not in line
+        assert "%s: url = http://***@127.0.0.1:2379: " % config in line and "hunter2" not in line
     assert "Traceback" not in log.read_text()
 
 
+def test_key_with_a_password_asks_no_terminal(directory, pki):
+    """OpenSSL would ask the terminal of the probe, and wait."""
+    key, config = directory / "protected.key", directory / "etcd.conf"
+    openssl("pkcs8", "-topk8", "-in", pki.client.key, "-out", key, "-passout", "pass:secret")
+    key.chmod(0o600)
+    config.write_text(configuration(url="https://127.0.0.1:1", cert_file=pki.client.cert, key_file=key))
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execve("/usr/bin/python3", ["python3", str(AGENT), "-c", str(config)],
+                  tool_environment(PCP_PYTHON_PROBE="1"))
+    said = b""
+    while select.select([terminal], [], [], 10)[0]:
+        try:
+            said += os.read(terminal, 65536)
+        except OSError:  # the end
+            break
+    else:
+        os.kill(child, 9)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+    assert b"protected by a password" in said and said.count(b"\n") == 1
+
+
 @as_root
-def test_an_unreadable_configuration_is_refused(directory):
+def test_unreadable_configuration_is_refused(directory):
     config = directory / "etcd.conf"
     config.write_text("[etcd]\n")
     config.chmod(0)
@@ -92,7 +108,7 @@ def test_an_unreadable_configuration_is_refused(directory):
     assert str(config) in line and "Permission denied" in line
 
 
-def test_a_missing_configuration_means_defaults(directory):
+def test_missing_configuration_means_defaults(directory):
     assert run_agent("-c", str(directory / "none"), PCP_PYTHON_PROBE="1").returncode == 0
 
 
@@ -105,17 +121,17 @@ def test_debugging_flags_of_pcp_are_taken(directory):
         log.unlink()
 
 
-@pytest.mark.parametrize("arguments", [["-x"], ["-c"], ["surplus"]], ids=str)
-def test_a_wrong_command_line_is_refused(arguments):
-    done = run_agent(*arguments)
-    assert done.returncode == 2 and "usage: pmdaetcd" in done.stderr
+def test_wrong_command_line_is_refused():
+    for arguments in ["-x"], ["-c"], ["surplus"]:
+        done = run_agent(*arguments)
+        assert done.returncode == 2 and "usage: pmdaetcd" in done.stderr
 
 
 def test_help_option():
     assert "-c CONFIG" in run_agent("--help").stdout
 
 
-def test_alone_it_starts(directory):
+def test_agent_starts_without_arguments(directory):
     """./pmdaetcd.python by itself waits for what pmcd would say on its standard input, and ends with that."""
     env = tool_environment(PCP_SYSCONF_DIR=str(directory))
     shutil.copy(AGENT, directory)
@@ -127,7 +143,7 @@ def test_alone_it_starts(directory):
     assert process.returncode == 0
 
 
-def test_it_runs_as_the_user_pcp(directory):
+def test_agent_runs_as_the_user_pcp(directory):
     with Pmcd(directory) as pmcd:
         status = Path("/proc/%d/status" % pmcd.agent_pid()).read_text()
     users = set(status.partition("Uid:")[2].split()[:4])

@@ -7,10 +7,10 @@ import os
 import pytest
 
 from support.pmcd import Pmcd
-from support.processes import wait_until
+from support.processes import free_port, wait_until
 from support.server import FakeServer, answer
-from support.settings import BAD_CONFIGURATIONS, as_root, configuration
-from support.values import AGAIN
+from support.settings import as_root, configuration
+from support.values import AGAIN, VALUE
 
 CONTROL = ["etcd.control.url", "etcd.control.timeout"]
 VALUES = ("etcd.name", "etcd.store.watchers", "etcd.version.server", "etcd.up")  # of three sources
@@ -47,35 +47,56 @@ def test_timeout_is_the_new_one(directory):
             assert "no answer within 0.1 s" in pmcd.messages()[-1]
 
 
-def test_created_and_removed(directory):
-    default = {"etcd.control.url": "http://127.0.0.1:2379", "etcd.control.timeout": 1.0}
+def test_file_that_comes_later_is_read(directory):
     with fake("one") as one, Pmcd(directory, timeout=2) as pmcd:
         values = pmcd.query(*CONTROL)  # asks nobody, so not what may listen at the default URL
-        pmcd.config.unlink()
-        assert values.fetch() == default
         pmcd.config.write_text(configuration(url=one.url))
-        assert values.fetch() == dict(default, **{"etcd.control.url": one.url})
+        assert values.fetch() == {"etcd.control.url": one.url, "etcd.control.timeout": 1.0}
         assert name(pmcd) == "one"
-        pmcd.config.unlink()
-        assert values.fetch() == default
 
 
-@pytest.mark.parametrize("case", BAD_CONFIGURATIONS)
-def test_broken_configuration_changes_nothing(directory, case):
-    text, reason = BAD_CONFIGURATIONS[case]
+@pytest.mark.parametrize("case", ["removed", "emptied", "replaced by a pipe", "bad value", "bad file"])
+def test_file_that_can_not_be_used_changes_nothing(directory, case):
+    """Not even for a moment: defaults would ask another server. One line and etcd.control.config say what is wrong."""
     with fake("one") as one, fake("two") as two, Pmcd(directory, url=one.url) as pmcd:
         assert name(pmcd) == "one"
+        assert pmcd.fetch("etcd.control.config") == {"etcd.control.config": "ok"}
         connections = one.connections
-        pmcd.config.write_bytes(text)
+        if case in ("removed", "replaced by a pipe"):
+            pmcd.config.unlink()
+        if case == "replaced by a pipe":
+            os.mkfifo(pmcd.config)
+            pmcd.config.chmod(0o644)
+        if case not in ("removed", "replaced by a pipe"):
+            pmcd.config.write_text({"emptied": "", "bad value": "[etcd]\ntimeout = 9\n", "bad file": "timeout"}[case])
         for _ in range(5):
             assert name(pmcd) == "one"
         line, = pmcd.messages()
-        assert line.startswith("%s: " % pmcd.config) and reason in line and "hunter2" not in line
-        assert line.endswith("; what was read before stays in force")
+        assert line.startswith("%s: " % pmcd.config) and line.endswith("; what was read before stays in force")
+        assert line.startswith(pmcd.fetch("etcd.control.config")["etcd.control.config"])
+        assert "Error: " in pmcd.agent_log()
         assert one.connections == connections
+        if case == "replaced by a pipe":
+            pmcd.config.unlink()
         pmcd.config.write_text(configuration(url=two.url))
         assert name(pmcd) == "two"
         assert pmcd.messages()[1:] == ["%s: read again" % pmcd.config]
+        assert pmcd.fetch("etcd.control.config") == {"etcd.control.config": "ok"}
+
+
+def test_trouble_of_before_is_forgotten(directory):
+    """What an earlier server did is no trouble of the one that is asked now, and the same trouble is logged anew."""
+    refused = ["http://127.0.0.1:%d" % free_port() for _ in range(2)]
+    with Pmcd(directory, url=refused[0]) as pmcd:
+        assert name(pmcd) == AGAIN
+        assert pmcd.fetch("etcd.control.status")["etcd.control.status"]["self"].startswith("Connection refused")
+        pmcd.config.write_text(configuration(url=refused[1]))
+        own = pmcd.fetch("etcd.control.status", "etcd.control.age", "etcd.control.url")
+        assert own["etcd.control.url"] == refused[1]
+        assert own["etcd.control.status"]["self"] == "not asked yet" and own["etcd.control.age"] == VALUE
+        assert name(pmcd) == AGAIN
+        lines = pmcd.messages()
+        assert lines[0].startswith(refused[0]) and lines[1].endswith("read again") and lines[2].startswith(refused[1])
 
 
 def test_configuration_that_others_may_write_is_refused(directory):
