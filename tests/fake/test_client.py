@@ -43,7 +43,7 @@ class Asked:
 
     def __init__(self, agent, url, tls=None):
         self.agent = agent
-        self.client = agent.Client(url, tls and agent.Tls(tls, None, ()))
+        self.client = agent.Client(url, tls)
         self.request = self.client.prepare("GET", PATH)
 
     def send(self, timeout=10):
