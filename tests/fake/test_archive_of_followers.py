@@ -9,7 +9,7 @@ from support.pmcd import Pmcd, logging
 from support.server import FakeServer
 
 
-def test_an_archive_of_members_that_come_and_go_names_them_all(directory):
+def test_archive_of_members_that_come_and_go_names_them_all(directory):
     with FakeServer(leading({})) as server, \
             Pmcd(directory, url=server.url) as pmcd:
         path = directory / "archive"

@@ -12,7 +12,7 @@ from support.pmcd import Pmcd, logging
 from support.processes import tool_environment, wait_until
 
 
-def test_an_archive_over_changes_of_leadership(directory, cluster):
+def test_archive_over_changes_of_leadership(directory, cluster):
     cluster.lead("m0")
     with Pmcd(directory, url=cluster["m0"].url) as pmcd:
         watched = FollowerClient(pmcd)

@@ -41,7 +41,7 @@ def test_values_of_a_leader_are_those_of_its_answer(directory, cluster):
         assert set(fetched["etcd.follower.success"]) == cluster.others("m0")
 
 
-def test_a_follower_has_no_followers_and_no_error(directory, cluster):
+def test_follower_has_no_followers_and_no_error(directory, cluster):
     cluster.lead("m1")
     with watching_followers(directory, cluster["m0"].url) as watched:
         assert watched.fetch() == dict({name: {} for name in METRICS}, **{"etcd.is_leader": 0})
@@ -56,7 +56,7 @@ def test_instances_are_there_before_any_fetch(directory, cluster):
         assert set(watched.instances()) == cluster.others("m0")
 
 
-def test_an_instance_is_found_by_its_name_before_any_fetch(directory, cluster):
+def test_instance_is_found_by_its_name_before_any_fetch(directory, cluster):
     cluster.lead("m0")
     with watching_followers(directory, cluster["m0"].url) as watched:
         for name in cluster.others("m0"):
@@ -108,7 +108,7 @@ def fetch_or_none(watched):
         return None
 
 
-def test_the_system_s_file_of_instance_numbers_is_left_alone(directory, cluster):
+def test_system_s_file_of_instance_numbers_is_left_alone(directory, cluster):
     system = os.path.join(pmapi.pmContext.pmGetConfig("PCP_VAR_DIR"), "config", "pmda", "400.1")
     before = os.path.exists(system) and os.stat(system)
     cluster.lead("m0")
@@ -156,7 +156,7 @@ def check_newcomer(watched, identity, numbers):
 # ----------------------------------------------------------- members in need
 
 
-def test_a_follower_that_is_killed_or_hangs_stays_an_instance(directory, cluster):
+def test_follower_that_is_killed_or_hangs_stays_an_instance(directory, cluster):
     cluster.lead("m0")
     with watching_followers(directory, cluster["m0"].url) as watched:
         numbers = watched.instances()
@@ -172,7 +172,7 @@ def test_a_follower_that_is_killed_or_hangs_stays_an_instance(directory, cluster
         assert watched.instances() == numbers
 
 
-def test_a_leader_that_hangs_has_no_values_in_time_and_wakes_as_a_follower(directory, cluster):
+def test_leader_that_hangs_has_no_values_in_time_and_wakes_as_a_follower(directory, cluster):
     cluster.lead("m0")
     with watching_followers(directory, cluster["m0"].url) as watched:
         numbers = watched.instances()
@@ -192,7 +192,7 @@ def test_a_leader_that_hangs_has_no_values_in_time_and_wakes_as_a_follower(direc
         assert watched.values() == {} and watched.instances() == {}
 
 
-def test_a_leader_that_is_killed_comes_back_as_a_follower(directory, cluster):
+def test_leader_that_is_killed_comes_back_as_a_follower(directory, cluster):
     cluster.lead("m0")
     with watching_followers(directory, cluster["m0"].url) as watched:
         numbers = watched.instances()
@@ -204,7 +204,7 @@ def test_a_leader_that_is_killed_comes_back_as_a_follower(directory, cluster):
         assert set(watched.values()) == set(numbers) and watched.instances() == numbers
 
 
-def test_a_leader_without_quorum_stops_to_be_one(directory):
+def test_leader_without_quorum_stops_to_be_one(directory):
     with Cluster("m0", "m1", "m2") as cluster:
         cluster.lead("m0")
         with watching_followers(directory, cluster["m0"].url) as watched:

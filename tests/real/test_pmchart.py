@@ -43,7 +43,7 @@ ROUND = (
 )
 
 
-def write_for_ever(etcd, stop):
+def keep_writing(etcd, stop):
     """Goes round after round until the event `stop`."""
     for path in ("/b?value=1", "/folder/key?value=1"):
         assert etcd.request("PUT", "/v2/keys" + path)[0] in (200, 201)
@@ -60,7 +60,7 @@ def write_for_ever(etcd, stop):
 def busy(etcd):
     """Keeps writing to a member, with three watches open."""
     stop = threading.Event()
-    writer = threading.Thread(target=write_for_ever, args=[etcd, stop])
+    writer = threading.Thread(target=keep_writing, args=[etcd, stop])
     writer.start()
     watches = [http.client.HTTPConnection("127.0.0.1", etcd.port) for _ in range(3)]
     for watch in watches:

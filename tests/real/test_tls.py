@@ -7,7 +7,6 @@ import os
 import pwd
 import re
 import select
-import shutil
 import socket
 import ssl
 import threading
@@ -17,16 +16,15 @@ from pathlib import Path
 import pytest
 from pcp.pmapi import pmContext
 
-from support.certificates import self_signed
 from support.etcd import Etcd
 from support.pmcd import Pmcd
 from support.processes import free_port, wait_until
-from support.server import FakeServer, answer, shut_down
+from support.server import shut_down
 from support.settings import as_root, configuration
 from support.values import AGAIN, PERMISSION
 
 DEADLINE = 1.0
-SLACK = 0.2
+MARGIN = 0.5  # what a busy machine may add to any time
 SUSPECT_WAIT = 0.05
 VALUES = ("etcd.name", "etcd.store.watchers", "etcd.version.server", "etcd.up")  # of three sources
 
@@ -112,30 +110,6 @@ def test_agent_is_user_pcp_where_only_root_may_read_the_key(directory, pki, mutu
 # ------------------------------------------------------ whom the agent trusts
 
 
-UNTRUSTED = {
-    "expired": ("127.0.0.1", lambda pki: pki.ca.issue("expired", end=-60), "certificate has expired"),
-    "not yet valid": ("127.0.0.1", lambda pki: pki.ca.issue("early", begin=3600), "certificate is not yet valid"),
-    "wrong address": ("127.0.0.1", lambda pki: pki.ca.issue("address", names="IP:127.0.0.2,DNS:localhost"),
-                      "IP address mismatch, certificate is not valid for '127.0.0.1'"),
-    "wrong name": ("localhost", lambda pki: pki.ca.issue("name", names="IP:127.0.0.1,DNS:example.org"),
-                   "Hostname mismatch, certificate is not valid for 'localhost'"),
-    "self-signed": ("127.0.0.1", lambda pki: self_signed(pki.directory, "lone"),
-                    "self-signed certificate"),
-    "unknown CA": ("127.0.0.1", lambda pki: pki.other.issue("server"), "unable to get local issuer certificate"),
-}
-
-
-@pytest.mark.parametrize("case", UNTRUSTED)
-def test_untrusted_server(directory, pki, case):
-    host, issue, reason = UNTRUSTED[case]
-    with pki.etcd(issue(pki)) as etcd:
-        url = etcd.url.replace("127.0.0.1", host)
-        with Pmcd(directory, url=url, ca_file=pki.ca.cert) as pmcd:
-            assert_no_values(pmcd, PERMISSION, "certificate of the server is not trusted: " + reason, url)
-            pmcd.config.write_text(configuration(url=url, insecure_skip_verify="yes"))
-            assert_true_values(pmcd, etcd)
-
-
 def test_private_ca_means_only_that_ca(directory, pki, secure, monkeypatch):
     """Neither the system's CAs, which SSL_CERT_FILE stands for, nor what requests and curl are told."""
     for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
@@ -144,62 +118,33 @@ def test_private_ca_means_only_that_ca(directory, pki, secure, monkeypatch):
         assert_no_values(pmcd, PERMISSION, "certificate of the server is not trusted")
         pmcd.config.write_text(configuration(url=secure.url, ca_file=pki.ca.cert))
         assert_true_values(pmcd, secure)
-
-
-def test_environment_is_ignored(directory, pki, secure, monkeypatch):
-    """No CA, no proxy and no password come from the environment or the home directory."""
-    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        monkeypatch.setenv(name, str(pki.other.cert))
-    netrc = directory / ".netrc"
-    netrc.write_text("machine 127.0.0.1 login user password secret\n")
-    netrc.chmod(0o644)
-    monkeypatch.setenv("HOME", str(directory))
-    monkeypatch.setenv("NETRC", str(netrc))
-    seen = []
-
-    def note(_, request):
-        seen.append(request)
-        return answer("{}")
-
-    with FakeServer(note) as server, FakeServer(b"") as proxy:
-        for name in ("http_proxy", "https_proxy", "all_proxy"):
-            monkeypatch.setenv(name, proxy.url)
-            monkeypatch.setenv(name.upper(), proxy.url)
-        with Pmcd(directory, url=secure.url, ca_file=pki.ca.cert) as pmcd:
-            assert_true_values(pmcd, secure)
-            pmcd.config.write_text(configuration(url=server.url))
-            assert pmcd.fetch(*VALUES)["etcd.up"] == 1
-        assert seen and not any(b"authorization" in request.lower() for request in seen)
-        assert proxy.connections == 0
+        pmcd.config.write_text(configuration(url=secure.url, insecure_skip_verify="yes"))
+        assert_true_values(pmcd, secure)
 
 
 # --------------------------------------------------- whom the server trusts
 
 
-@pytest.mark.parametrize("protocol", ["TLSv1.2", "TLSv1.3"])
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=str)
 @pytest.mark.parametrize("case", ["none", "stranger", "expired"])
-def test_server_wants_another_client(directory, pki, mutual, monkeypatch, case, protocol):
-    limits = directory / "openssl.cnf"
-    limits.write_text("openssl_conf = all\n[all]\nssl_conf = ssl\n[ssl]\nsystem_default = limits\n"
-                      "[limits]\nMinProtocol = {0}\nMaxProtocol = {0}\n".format(protocol))
-    settings = {"none": {"url": mutual.url, "ca_file": pki.ca.cert},
-                "stranger": pki.client_settings(mutual.url, pki.stranger),
-                "expired": pki.client_settings(mutual.url, pki.ca.issue("former", end=-60))}[case]
-    monkeypatch.setenv("OPENSSL_CONF", str(limits))
-    give_to_pcp(settings.get("key_file"))
-    with Pmcd(directory, **settings) as pmcd:
-        line = assert_no_values(pmcd, PERMISSION, "server wants a client certificate that it trusts")
-        values = pmcd.query(*VALUES)
-        for _ in range(20):  # each on new connections: the refusal comes at another moment each time
-            os.utime(pmcd.config)
-            assert set(values.fetch().values()) == {PERMISSION, 0}
-        assert [each for each in pmcd.messages() if "read again" not in each] == [line] * 21
+def test_server_refuses_a_client(agent, pki, mutual, case, version):
+    """Each time on a new connection: the refusal comes at another moment each time."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    tls.minimum_version = tls.maximum_version = version
+    tls.load_verify_locations(pki.ca.cert)
+    if case != "none":
+        tls.load_cert_chain(*(pki.stranger if case == "stranger" else pki.ca.issue("former", end=-60)))
+    for _ in range(20):
+        client = agent.Client(mutual.url, tls)
+        with pytest.raises(agent.Failure) as caught:
+            client.send(client.prepare("GET", "/version"), time.monotonic() + 5)
+        assert caught.value.kind is agent.FailureKind.REFUSED
+        assert "server wants a client certificate that it trusts" in caught.value.words
 
 
-def give_to_pcp(key):
-    """Lets the agent read a key again after it has become user pcp."""
-    if key and os.getuid() == 0:
-        shutil.chown(key, pmContext.pmGetConfig("PCP_USER"))
+def test_refusal_of_a_client_is_logged_once(directory, pki, mutual):
+    with Pmcd(directory, **pki.client_settings(mutual.url, pki.stranger)) as pmcd:
+        assert_no_values(pmcd, PERMISSION, "server wants a client certificate that it trusts")
 
 
 def test_protocols_are_those_wanted(pki, secure):
@@ -228,13 +173,11 @@ def test_https_to_http(directory, pki, etcd):
 
 
 class Relay:
-    """Hands connections on to a port of a server, and counts them; `slow`: "", "silent" or "drip" instead."""
-
-    HUGE_RECORD = b"\x16\x03\x03\x3f\xff"  # the head of a TLS record of 16 KiB, which never comes to its end
+    """Hands connections on to a port of a server, and counts them; where it is silent, it only takes them."""
 
     def __init__(self, port):
         self.target = port
-        self.slow = ""
+        self.silent = False
         self.connections = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -259,22 +202,11 @@ class Relay:
                 return
             self.connections += 1
             self.open.append(client)
-            if not self.slow:
+            if not self.silent:
                 server = socket.create_connection(("127.0.0.1", self.target))
                 self.open.append(server)
                 threading.Thread(target=copy, args=[client, server], daemon=True).start()
                 threading.Thread(target=copy, args=[server, client], daemon=True).start()
-            elif self.slow == "drip":
-                threading.Thread(target=self.drip, args=[client], daemon=True).start()
-
-    def drip(self, client):
-        try:
-            client.sendall(self.HUGE_RECORD)
-            while True:
-                time.sleep(0.05)
-                client.sendall(b"\2")
-        except OSError:
-            pass  # the client has given up
 
     def clients_are_gone(self):
         """Whether every client has closed its connection."""
@@ -313,29 +245,22 @@ def test_connections_are_kept(directory, pki, mutual):
             assert relay.connections == 3  # one for each of the three endpoints
 
 
-@pytest.mark.parametrize("slow", ["silent", "drip"])
-def test_handshake_that_never_ends(directory, pki, mutual, slow):
+def test_handshake_that_never_ends(directory, pki, mutual):
     with Relay(mutual.port) as relay:
-        relay.slow = slow
+        relay.silent = True
         settings = pki.client_settings("https://127.0.0.1:%d" % relay.port)
         with Pmcd(directory, timeout=DEADLINE, **settings) as pmcd:
             values, others = pmcd.query(*VALUES), pmcd.query("pmcd.pid")
-            assert fetch_time(values, AGAIN) < DEADLINE + SLACK
-            for _ in range(20):
-                assert fetch_time(values, AGAIN) < SLACK
-                assert fetch_time(others) < SLACK
+            assert fetch_time(values, AGAIN) <= DEADLINE + MARGIN
+            assert sum(fetch_time(values, AGAIN) for _ in range(10)) <= 10 * SUSPECT_WAIT + MARGIN
+            assert sum(fetch_time(others) for _ in range(10)) <= MARGIN
             line, = pmcd.messages()
             assert "no answer within 1 s" in line
-            wait_until(relay.clients_are_gone, "the end of all handshakes", DEADLINE + 0.6)
-            relay.slow = ""
-            begun = time.monotonic()
-            first = values.fetch()
-            # three handshakes may take a busy machine longer than the wait for a server that was slow
-            assert AGAIN not in first.values() or time.monotonic() - begun > SUSPECT_WAIT
-            wait_until(lambda: AGAIN not in values.fetch().values(), "values", 2)
+            wait_until(relay.clients_are_gone, "the end of all handshakes", DEADLINE + MARGIN)
+            relay.silent = False
+            wait_until(lambda: AGAIN not in values.fetch().values(), "values", DEADLINE + MARGIN)
             assert_true_values(pmcd, mutual)
             assert "answers again" in pmcd.messages()[-1]
-            assert pmcd.held("task") <= 1 + 3  # one for each endpoint
 
 
 def fetch_time(values, failure=None):

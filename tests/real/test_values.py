@@ -125,7 +125,7 @@ def test_reading_the_statistics_moves_nothing(compared):
         name: value for name, value in before.items() if name != "etcd.leader.uptime"}
 
 
-def test_an_expiring_key(compared):
+def test_expiring_key(compared):
     before = compared.values()["etcd.store.expire"]
     assert compared.etcd.request("PUT", "/v2/keys/brief", "value=1&ttl=1")[0] == 201
     wait_until(lambda: compared.query.fetch()["etcd.store.expire"] == before + 1, "the end of the key")
@@ -152,13 +152,13 @@ def test_waiting_for_a_key(compared):
     compared.values()
 
 
-def test_the_v3_api_moves_no_counter(compared):
+def test_v3_api_moves_no_counter(compared):
     before = compared.values()
     assert compared.etcd.request("POST", "/v3/kv/put", '{"key": "YQ==", "value": "Yg=="}')[0] == 200
     assert compared.values()["etcd.store.success"] == before["etcd.store.success"]
 
 
-def test_a_restart_resets_the_counters(directory):
+def test_restart_resets_the_counters(directory):
     with Etcd() as etcd, comparing(etcd, directory) as compared:
         for _ in range(50):
             etcd.request("PUT", "/v2/keys/none?prevExist=true", "value=1")
@@ -175,7 +175,7 @@ def test_a_restart_resets_the_counters(directory):
         assert after["etcd.start_time"] > before["etcd.start_time"]
 
 
-def test_an_etcd_that_starts_after_the_agent(directory):
+def test_etcd_that_starts_after_the_agent(directory):
     with Etcd() as etcd:
         etcd.kill()
         with comparing(etcd, directory) as compared:
@@ -186,7 +186,7 @@ def test_an_etcd_that_starts_after_the_agent(directory):
             compared.values()
 
 
-def test_an_etcd_without_the_v2_api(directory):
+def test_etcd_without_the_v2_api(directory):
     with Etcd(v2=False) as etcd, comparing(etcd, directory) as compared:
         version = etcd.json("/version")
         values = compared.query.fetch()
@@ -217,7 +217,7 @@ def settled(member):
     return {name: value for name, value in values.items() if name not in RATES}
 
 
-def test_a_cluster(directory):
+def test_cluster(directory):
     """On each of three members, of which the leader sends and the followers receive."""
     with Cluster("m0", "m1", "m2") as cluster, contextlib.ExitStack() as stack:
         leader = cluster.leader()

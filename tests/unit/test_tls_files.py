@@ -51,12 +51,12 @@ def do_as_told(path):
 
 def test_key_of_another_certificate(agent, directory, pki):
     settings = dict(pki.client_settings("https://127.0.0.1:1"), key_file=pki.stranger.key)
-    assert_refused(agent, directory, settings, "cert_file", "does not belong to the key in %s" % pki.stranger.key)
+    assert_refused(agent, directory, settings, "cert_file", "does not belong to the key")
 
 
 def test_certificate_without_key(agent, directory, pki):
     assert_refused(agent, directory, {"url": "https://127.0.0.1:1", "cert_file": pki.client.cert}, "cert_file",
-                   "no PEM key for it in %s" % pki.client.cert)
+                   "without a key")
 
 
 def test_key_without_certificate(agent, directory, pki):
@@ -70,7 +70,7 @@ def test_not_a_certificate(agent, directory, pki, key, text):
     junk = directory / "junk.pem"
     junk.write_text(text)
     assert_refused(agent, directory, dict(pki.client_settings("https://127.0.0.1:1"), **{key: junk}), key,
-                   "no PEM certificate in it")
+                   "no PEM")
 
 
 @pytest.mark.parametrize("key", ["ca_file", "cert_file", "key_file"])
