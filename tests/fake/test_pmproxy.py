@@ -29,9 +29,9 @@ def test_odd_names_in_metrics_for_prometheus(pmcd):
 
 def test_series_for_grafana(pmcd):
     """pmproxy 6.0 drops labels of instances of all agents here; an instance's name is its member's id."""
+    folder = pmcd.directory / "archives" / "host"
+    folder.mkdir(parents=True, exist_ok=True)  # before pmproxy starts, which is slow to see new directories
     with redis(pmcd.directory) as port, pmproxy(pmcd, port) as proxy:
-        folder = proxy.archives / "host"
-        folder.mkdir()
         with logging(pmcd, folder / "20260101", METRIC):
             series, = wait_until(lambda: json.loads(proxy.get("/series/query?expr=" + METRIC)), "the series")
             instances = wait_until(lambda: json.loads(proxy.get("/series/instances?series=" + series)), "instances")
