@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """etcd.conf at the start: what is accepted, and what the message says about the rest."""
 
-import os
 import re
 import time
 
 import pytest
 
+from support.files import no_file
 from support.naming import short
 from support.repository import REPOSITORY
 from support.settings import as_root
@@ -251,16 +251,6 @@ def test_many_lines_of_blanks_are_refused_at_once(refused):
 
 
 # --------------------------------------------------------------- what is no file
-
-
-def no_file(path, case):
-    """Puts something else than a regular file at the path."""
-    if case == "pipe":
-        os.mkfifo(path)
-    elif case == "directory":
-        path.mkdir()
-    else:
-        path.symlink_to({"device": "/dev/zero", "terminal": "/dev/tty", "loop": path}[case])
 
 
 @pytest.mark.parametrize("key", ["etcd.conf", "ca_file", "cert_file", "key_file"])
