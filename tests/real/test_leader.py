@@ -12,8 +12,9 @@ from support.cluster import Cluster
 from support.followers import LATENCIES, METRICS, watching_followers
 from support.processes import wait_until
 from support.values import AGAIN, Failure
+from support.watched import MARGIN, SUSPECT_WAIT
 
-DEADLINE = 1.0 + 0.2
+TIMEOUT = 1.0  # by default
 
 
 def document(member):
@@ -178,17 +179,15 @@ def test_leader_that_hangs_has_no_values_in_time_and_wakes_as_a_follower(directo
         numbers = watched.instances()
         cluster["m0"].pause()
         try:
-            for patience in (DEADLINE, 0.2):
-                begun = time.monotonic()
-                assert watched.fetch() == dict.fromkeys(METRICS, AGAIN)
-                assert time.monotonic() - begun < patience
             begun = time.monotonic()
-            assert watched.instances() == numbers, "the instances of before, as nothing else is known"
-            assert time.monotonic() - begun < 0.2
+            for _ in range(5):
+                assert watched.fetch() == dict.fromkeys(METRICS, AGAIN)
+                assert watched.instances() == numbers, "the instances of before, as nothing else is known"
+            assert time.monotonic() - begun <= TIMEOUT + MARGIN + 10 * SUSPECT_WAIT
             wait_until(lambda: cluster.leads("m1") or cluster.leads("m2"), "another leader")
         finally:
             cluster["m0"].resume()
-        wait_until(lambda: watched.is_leader() == 0, "the old leader's wakening")
+        wait_until(lambda: watched.is_leader() == 0, "what the old leader says")
         assert watched.values() == {} and watched.instances() == {}
 
 

@@ -38,7 +38,7 @@ def then_reset(sent):
 
 
 def flood(start, piece, pause=0.0):
-    """Sends `start`, and then for ever pieces, as fast as they are taken, or with pauses of so many seconds."""
+    """Sends `start`, and then pieces without end, as fast as they are taken, or with pauses of so many seconds."""
     def behaviour(connection, _):
         connection.sendall(start)
         while True:
@@ -48,7 +48,7 @@ def flood(start, piece, pause=0.0):
 
 
 def drip(start, piece):
-    """Sends `start`, and then for ever a piece each 20 ms."""
+    """Sends `start`, and then a piece each 20 ms, without end."""
     return flood(start, piece, pause=0.02)
 
 

@@ -5,7 +5,9 @@
 import re
 import subprocess
 
+import cpmapi as c_api
 import pytest
+from pcp.pmapi import pmErr
 
 from support.repository import AGENT, REPOSITORY
 
@@ -39,9 +41,8 @@ def test_linters_are_silent(linter):
 
 
 def test_every_setting_is_there_with_its_default(agent):
-    assert headings("CONFIGURATION") == set(agent.SETTINGS)
-    defaults = {key: getattr(agent.Config(), key) for key in agent.SETTINGS}
-    shown = {"no" if value is False else str(value) for value in defaults.values() if value != ""}
+    assert headings("CONFIGURATION") == set(agent.DEFAULTS)
+    shown = {"no" if value is False else str(value) for value in agent.DEFAULTS.values() if value != ""}
     assert shown <= words("CONFIGURATION")
 
 
@@ -61,9 +62,16 @@ def covers(known, name):
 def test_every_metric_of_the_agent_itself_is_there(agent):
     names = {metric.name for cluster in agent.CATALOGUE for metric in cluster.metrics}
     assert headings("SELF-METRICS") == {name for name in names if name.startswith("etcd.control.")}
-    assert set(agent.ENDPOINTS.instances) <= words("SELF-METRICS")
+    assert set(agent.SOURCE_NAMES.instances) <= words("SELF-METRICS")
 
 
-def test_every_error_is_there():
+def test_every_error_is_there_with_the_words_that_pminfo_prints():
     used = set(re.findall(r"c_api\.(PM_ERR_\w+)", AGENT.read_text()))
-    assert headings("ERRORS") == used - {"PM_ERR_PMID", "PM_ERR_INST"}  # those of metrics that don't exist
+    shown = dict(re.findall(r'^\.BR (\w+) ": (.*)"', section("ERRORS").replace("\\\n", ""), re.MULTILINE))
+    assert set(shown) == used - {"PM_ERR_PMID", "PM_ERR_INST"}  # those of metrics that don't exist
+    assert shown == {name: words_of(name) for name in shown}
+
+
+def words_of(name):
+    """What PCP says of an error."""
+    return pmErr(getattr(c_api, name)).message()
