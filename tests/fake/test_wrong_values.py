@@ -4,7 +4,6 @@
 
 import json
 
-
 from support.documents import BY_OPERATION, GOOD_VALUES, RATES, SELF, STORE, VERSION, all_are
 from support.literals import LITERALS, NOT_JSON_LITERALS, with_all
 from support.server import answer
