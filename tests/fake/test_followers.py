@@ -21,11 +21,6 @@ def running():
 
 
 @pytest.fixture
-def server(running):
-    return running[0]
-
-
-@pytest.fixture
 def watched(running):
     """A client of an agent whose server leads nobody so far."""
     server, client = running

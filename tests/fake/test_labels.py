@@ -23,11 +23,6 @@ def running():
 
 
 @pytest.fixture
-def server(running):
-    return running[0]
-
-
-@pytest.fixture
 def pmcd(running):
     """The agent, which has last seen a member that leads nobody: it asks for names when it sees other members."""
     server, pmcd = running

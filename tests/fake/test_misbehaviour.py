@@ -23,25 +23,7 @@ from support.behaviours import (
 from support.documents import GOOD_VALUES, STORE, all_are, good, path_of
 from support.server import answer
 from support.values import AGAIN
-from support.watched import TIMEOUT, settle, watching_fake
-
-
-@pytest.fixture(scope="module")
-def running():
-    with watching_fake() as both:
-        yield both
-
-
-@pytest.fixture
-def server(running):
-    return running[0]
-
-
-@pytest.fixture
-def watched(running):
-    """An agent that has got good values from the server."""
-    settle(*running)
-    return running[1]
+from support.watched import TIMEOUT
 
 
 def recover(watched, server):

@@ -32,11 +32,6 @@ def running():
 
 
 @pytest.fixture
-def server(running):
-    return running[0]
-
-
-@pytest.fixture
 def watched(running):
     """An agent that has got good values from the server."""
     settle(*running)

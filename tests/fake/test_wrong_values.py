@@ -4,31 +4,10 @@
 
 import json
 
-import pytest
-
 from support.documents import BY_OPERATION, GOOD_VALUES, RATES, SELF, STORE, VERSION, all_are
 from support.literals import LITERALS, NOT_JSON_LITERALS, with_all
 from support.server import answer
 from support.values import AGAIN, APPVERSION
-from support.watched import settle, watching_fake
-
-
-@pytest.fixture(scope="module")
-def running():
-    with watching_fake() as both:
-        yield both
-
-
-@pytest.fixture
-def server(running):
-    return running[0]
-
-
-@pytest.fixture
-def watched(running):
-    """An agent that has got good values from the server."""
-    settle(*running)
-    return running[1]
 
 
 def serve(self=SELF, store=STORE, version=VERSION):

@@ -200,10 +200,10 @@ def test_etcd_3_5(directory, v2):
     with Etcd(binary=etcd_3_5(), v2=v2) as etcd, comparing(etcd, directory) as compared:
         if v2:
             etcd.request("PUT", "/v2/keys/a", "value=1")
-            assert compared.values()["etcd.version.server"] == "3.5.1"
+            assert compared.values()["etcd.version.server"].startswith("3.5.")
         else:
             values = compared.query.fetch()
-            assert values["etcd.up"] == 1 and values["etcd.version.server"] == "3.5.1"
+            assert values["etcd.up"] == 1 and values["etcd.version.server"].startswith("3.5.")
             assert all(values[name] == APPVERSION for name in values if name.startswith("etcd.store."))
 
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 The etcd PMDA authors.
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A server at a link-local IPv6 address, whose URL names a zone: http://[fe80::1%25eth0]:2379 (RFC 6874)."""
+"""The host of url is looked up for each connection, in its zone where it has one: http://[fe80::1%25eth0]:2379."""
 
 import ctypes
 import os
@@ -13,10 +13,32 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from support.behaviours import silent
 from support.server import FakeServer, answer
 from support.settings import as_root
 
 CLONE_NEWNET = 0x40000000
+
+
+def test_late_request_looks_nothing_up(agent, monkeypatch):
+    """A look-up has no deadline: none is begun for a connection that would be too late."""
+    looked_up = []
+    look_up = socket.getaddrinfo
+    with FakeServer(answer("{}")) as server:
+        monkeypatch.setattr(agent.socket, "getaddrinfo", lambda *asked, **more: looked_up.append(asked) or look_up(
+            *asked, **more))
+        client = agent.Client(server.url)
+        request = client.prepare("GET", "/version")
+        client.send(request, time.monotonic() + 5)
+        server.behaviour = silent
+        for _ in range(2):  # on a kept connection, and on a new one
+            with pytest.raises(agent.Failure):
+                client.send(request, time.monotonic() + 0.2)
+        client.session.close()
+    assert len(looked_up) == 2
+
+
+# ------------------------------------------------------------ a zone (RFC 6874)
 
 
 @pytest.mark.parametrize("url, host, header", [
