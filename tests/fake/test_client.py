@@ -32,7 +32,7 @@ from support.behaviours import (
 )
 from support.certificates import self_signed
 from support.processes import free_port, wait_until
-from support.server import FakeServer, answer
+from support.server import FakeServer, answer, shut_down
 
 PATH = "/v2/stats/self"
 TIMEOUT = 0.3
@@ -344,6 +344,7 @@ def test_unix_socket(agent, directory):
         listener.listen()
         threading.Thread(target=server.accept, args=[listener], daemon=True).start()
         Asked(agent, "unix:%s" % path).is_good()
+        shut_down(listener)  # or the thread might accept connections of the next socket with this number
 
 
 def test_host_header_names_host_and_port(asked, server):

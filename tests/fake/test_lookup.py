@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from support.behaviours import silent
+from support.processes import wait_until
 from support.server import FakeServer, answer
 from support.settings import as_root
 
@@ -59,6 +60,12 @@ def test_zone_is_for_the_look_up_and_not_for_the_server(agent, monkeypatch, url,
     assert "\r\nHost: %s\r\n" % header in seen[0]
 
 
+def is_reached(address):
+    """Whether a connection is made; Linux needs a moment for the route to a new address."""
+    with socket.socket(socket.AF_INET6) as probe:
+        return probe.connect_ex(address) == 0
+
+
 def answer_over_a_link_local_address(agent):
     """Status of an answer, in a network of this thread's own that has nothing but a loopback interface."""
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
@@ -69,6 +76,7 @@ def answer_over_a_link_local_address(agent):
         listener.bind(("fe80::7", 0, 0, socket.if_nametoindex("lo")))
         listener.listen()
         threading.Thread(target=server.accept, args=[listener], daemon=True).start()
+        wait_until(lambda: is_reached(listener.getsockname()), "the route to the address")
         client = agent.Client(agent.server_url("http://[fe80::7%%25lo]:%d" % listener.getsockname()[1]))
         try:
             return client.send(client.prepare("GET", "/version"), time.monotonic() + 5).status_code

@@ -55,7 +55,7 @@ def test_file_that_comes_later_is_read(directory):
         assert name(pmcd) == "one"
 
 
-@pytest.mark.parametrize("case", ["removed", "emptied", "replaced by a pipe", "bad value", "bad file"])
+@pytest.mark.parametrize("case", ["removed", "emptied", "zeros", "replaced by a pipe", "bad value", "bad file"])
 def test_file_that_can_not_be_used_changes_nothing(directory, case):
     """Not even for a moment: defaults would ask another server. One line and etcd.control.config say what is wrong."""
     with fake("one") as one, fake("two") as two, Pmcd(directory, url=one.url) as pmcd:
@@ -68,7 +68,8 @@ def test_file_that_can_not_be_used_changes_nothing(directory, case):
             os.mkfifo(pmcd.config)
             pmcd.config.chmod(0o644)
         if case not in ("removed", "replaced by a pipe"):
-            pmcd.config.write_text({"emptied": "", "bad value": "[etcd]\ntimeout = 9\n", "bad file": "timeout"}[case])
+            pmcd.config.write_text({"emptied": "", "zeros": "\0" * 4096, "bad value": "[etcd]\ntimeout = 9\n",
+                                    "bad file": "timeout"}[case])
         for _ in range(5):
             assert name(pmcd) == "one"
         line, = pmcd.messages()
