@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A real etcd cluster of several members, for the tests."""
 
+import json
 import os
 import re
 import subprocess
@@ -11,15 +12,20 @@ from support.processes import free_port, wait_until
 
 
 class Cluster:
-    """Members of one etcd cluster, by name; `with Cluster("m0", "m1", "m2") as cluster` waits until all serve."""
+    """Members of one etcd cluster, by name; `with Cluster("m0", "m1", "m2") as cluster` waits until all serve.
+
+    arguments: further options of all; options: further ones for Etcd().
+    """
 
     HASTY = ("--strict-reconfig-check=false",)  # members may come and go in the first five seconds, too
 
-    def __init__(self, *names):
+    def __init__(self, *names, arguments=(), **options):
         peers = {name: "http://127.0.0.1:%d" % free_port() for name in names}
         self.initial = ",".join("%s=%s" % each for each in peers.items())
-        self.members = {name: Etcd(name=name, peer=peers[name], cluster=self.initial, arguments=self.HASTY)
-                        for name in names}
+        self.arguments = [*self.HASTY, *arguments]
+        self.options = options
+        self.members = {name: Etcd(name=name, peer=peers[name], cluster=self.initial, arguments=self.arguments,
+                                   **options) for name in names}
 
     def __enter__(self):
         try:
@@ -59,6 +65,29 @@ class Cluster:
         """The hexadecimal id of a member that runs."""
         return self.members[name].json("/v2/stats/self")["id"]
 
+    def status(self, name):
+        """What a member says of itself."""
+        return json.loads(self.members[name].request("POST", "/v3/maintenance/status", "{}")[1])
+
+    def agree(self, *names):
+        """Waits until these members, all without names, know the same leader."""
+        def leaders():
+            statuses = [self.status(name) for name in names or self.members]
+            return len({each.get("leader", id(each)) for each in statuses}) == 1 and "leader" in statuses[0]
+        wait_until(leaders, "one leader")
+
+    def is_listed(self, name):
+        """Waits until all members that run know the name and the URL of one of them."""
+        member = self.members[name]
+        running = [each for each in self.members.values() if each.process and each.process.poll() is None]
+
+        def listed():
+            lists = [json.loads(each.request("POST", "/v3/cluster/member/list", "{}")[1]) for each in running]
+            return all(any((each.get("name"), each.get("clientURLs")) == (name, [member.url])
+                           for each in found.get("members", [{"name": name, "clientURLs": [member.url]}]))
+                       for found in lists)  # a learner tells nothing
+        wait_until(listed, "%s in the lists of members" % name)
+
     def others(self, name):
         """The ids of the members beside one."""
         return {self.id(each) for each in self.members if each != name}
@@ -89,8 +118,8 @@ class Cluster:
         peer = "http://127.0.0.1:%d" % free_port()
         identity = self.ctl("member", "add", name, "--peer-urls", peer, *options).split()[1]
         self.initial += ",%s=%s" % (name, peer)
-        self.members[name] = Etcd(name=name, peer=peer, cluster=self.initial,
-                                          arguments=[*self.HASTY, "--initial-cluster-state", "existing"])
+        self.members[name] = Etcd(name=name, peer=peer, cluster=self.initial, **self.options,
+                                  arguments=[*self.arguments, "--initial-cluster-state", "existing"])
         return identity
 
     def promote(self, name):
@@ -102,6 +131,22 @@ class Cluster:
         member = self.members[new] = self.members.pop(name)
         member.stop()
         member.command[member.command.index("--name") + 1] = new
+        member.start()
+
+    def move(self, name):
+        """Starts a member again at another client URL."""
+        member = self.members[name]
+        member.stop()
+        old, member.port = member.url, free_port()
+        member.url = old.rpartition(":")[0] + ":%d" % member.port
+        member.command = [member.url if each == old else each for each in member.command]
+        member.start()
+
+    def upgrade(self, name, binary):
+        """Starts a member again with another program."""
+        member = self.members[name]
+        member.stop()
+        member.command[0] = self.options["binary"] = binary
         member.start()
 
     def remove(self, name):
