@@ -4,6 +4,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from support.processes import PATIENCE, free_port, states, wait_until
 class Etcd:
     """One etcd process on free loopback ports; `with Etcd() as etcd` waits until it serves.
 
+    binary: the program, one of programs(); with v2 it serves the v2 API, which 3.6 and later can't.
     cluster: name=peer URL of all members, for clusters; start(wait=False) each, then wait().
     arguments: further options; tls: the ssl.SSLContext with which to ask an https server.
     """
@@ -114,8 +116,21 @@ class Etcd:
         return json.loads(text)
 
 
+def programs():
+    """{version: program} of every etcd there is, the oldest first: the one that is installed, and those of qa/check."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(os.environ.get("ETCDS") or Path(cache, "pmdaetcd-qa", "etcds"))
+    found = {path.parent.name: str(path) for path in folder.glob("*/etcd")}
+    said = subprocess.run(["etcd", "--version"], stdout=subprocess.PIPE, universal_newlines=True, check=True).stdout
+    found[re.search("etcd Version: (.*)", said).group(1)] = "etcd"
+    return dict(sorted(found.items(), key=lambda each: version_tuple(each[0])))
+
+
+def version_tuple(version):
+    """3.5.16 -> (3, 5, 16)."""
+    return tuple(map(int, version.split(".")))
+
+
 def etcd_3_5():
-    """The program of an etcd 3.5, which ETCD_35 names; qa/check installs one."""
-    program = os.environ.get("ETCD_35")
-    assert program, "set ETCD_35 to the program of an etcd 3.5, as qa/check does"
-    return program
+    """The program of the oldest etcd 3.5; qa/check puts one where programs() looks."""
+    return next(program for version, program in programs().items() if version.startswith("3.5."))
