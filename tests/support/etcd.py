@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A real etcd server."""
 
+import functools
 import json
 import os
 import re
@@ -97,9 +98,10 @@ class Etcd:
         """Lets it go on."""
         self.process.send_signal(signal.SIGCONT)
 
-    def request(self, method, path, body=None):
-        """(status, text) of a request to the server."""
-        request = urllib.request.Request(self.url + path, method=method, data=body and body.encode())
+    def request(self, method, path, body=None, token="", url=None):
+        """(status, text) of a request to the server, or to another listener of it."""
+        request = urllib.request.Request((url or self.url) + path, method=method, data=body and body.encode(),
+                                         headers={"Authorization": token} if token else {})
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}),
                                              urllib.request.HTTPSHandler(context=self.tls))
         try:
@@ -115,7 +117,18 @@ class Etcd:
         assert status == 200, "%s: %d %s" % (path, status, text)
         return json.loads(text)
 
+    def v3(self, path, token="", **document):
+        """The document with which the v3 gateway answers."""
+        status, text = self.request("POST", "/v3" + path, json.dumps(document), token)
+        assert status == 200, "%s: %d %s" % (path, status, text)
+        return json.loads(text)
 
+    def id(self, token=""):
+        """Its member id in hexadecimal."""
+        return format(int(self.v3("/maintenance/status", token)["header"]["member_id"]), "x")
+
+
+@functools.lru_cache(maxsize=None)
 def programs():
     """{version: program} of every etcd there is, the oldest first: the one that is installed, and those of qa/check."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -129,8 +142,3 @@ def programs():
 def version_tuple(version):
     """3.5.16 -> (3, 5, 16)."""
     return tuple(map(int, version.split(".")))
-
-
-def etcd_3_5():
-    """The program of the oldest etcd 3.5; qa/check puts one where programs() looks."""
-    return next(program for version, program in programs().items() if version.startswith("3.5."))
