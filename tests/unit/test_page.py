@@ -34,7 +34,8 @@ def value(agent, page, name, instance=None):
     """The value of a metric as PCP gets it, a negative PM_ERR_* where it has none."""
     outcome = agent.Outcome(document(agent, page))
     metric = row(agent, name)
-    result, good = agent.EtcdPMDA.value(metric, outcome, metric.where.find(outcome.document).get(instance, agent.ABSENT))
+    raw = metric.where.find(outcome.document).get(instance, agent.ABSENT)
+    result, good = agent.EtcdPMDA.value(metric, outcome, raw)
     return result if good else "error %d" % result
 
 
@@ -47,9 +48,10 @@ def error(code):
 
 
 @pytest.mark.parametrize("literal, expected", [
-    ("0", 0), ("1", 1), ("+1", 1), ("1.0", 1), ("1.", 1), ("1e+06", 1000000), ("1E6", 1000000), ("2.147483648e+09", 2 ** 31),
-    ("9007199254740993", 2 ** 53 + 1), ("9223372036854775807", 2 ** 63 - 1), ("18446744073709551615", 2 ** 64 - 1),
-    ("1.8446744073709552e+19", VALUE), ("9.007199254740992e+15", 2 ** 53), ("-0", 0), ("-0.0", 0), (" 7 ", 7)])
+    ("0", 0), ("1", 1), ("+1", 1), ("1.0", 1), ("1.", 1), ("1e+06", 1000000), ("1E6", 1000000),
+    ("2.147483648e+09", 2 ** 31), ("9007199254740993", 2 ** 53 + 1), ("9223372036854775807", 2 ** 63 - 1),
+    ("18446744073709551615", 2 ** 64 - 1), ("1.8446744073709552e+19", VALUE), ("9.007199254740992e+15", 2 ** 53),
+    ("-0", 0), ("-0.0", 0), (" 7 ", 7)])
 def test_count_is_exact(agent, literal, expected):
     wanted = error(expected) if expected == VALUE else expected
     assert value(agent, "etcd_mvcc_db_total_size_in_bytes %s\n" % literal, DB_SIZE) == wanted
@@ -74,13 +76,14 @@ def test_flag_that_32_bits_do_not_hold_is_no_value(agent, literal):
 
 
 @pytest.mark.parametrize("literal, expected", [("0", 0.0), ("1.5", 1.5), ("1.5e-05", 1.5e-05), ("1e+06", 1e6),
-                                               ("1e308", 1e308), ("123456789012345678901234", 123456789012345678901234.0)])
+                                               ("1e308", 1e308), ("1" * 24, float("1" * 24))])
 def test_time_is_the_nearest_float(agent, literal, expected):
     found = value(agent, "go_gc_duration_seconds_sum %s\n" % literal, GC_TIME)
     assert found == expected and type(found) is float
 
 
-@pytest.mark.parametrize("literal", ["NaN", "+Inf", "-Inf", "9" * 400, "9" * 5000, "1e400", "", "x", "1_0", "0x1"], ids=short)
+@pytest.mark.parametrize("literal", ["NaN", "+Inf", "-Inf", "9" * 400, "9" * 5000, "1e400", "", "x", "1_0", "0x1"],
+                         ids=short)
 def test_what_is_no_finite_number_is_no_time(agent, literal):
     assert value(agent, "go_gc_duration_seconds_sum %s\n" % literal, GC_TIME) == error(VALUE)
 
@@ -99,7 +102,7 @@ def test_what_may_be_negative_is(agent, literal, expected):
     assert value(agent, page, "etcd.server.quota") == value(agent, page, "etcd.mvcc.compact_revision") == expected
 
 
-@pytest.mark.parametrize("literal", ["9223372036854775808", "-9223372036854775809", "0.5", "NaN", "-Inf", "9" * 400], ids=short)
+@pytest.mark.parametrize("literal", [str(2 ** 63), str(-2 ** 63 - 1), "0.5", "NaN", "-Inf", "9" * 400], ids=short)
 def test_what_is_no_signed_count_is_no_value(agent, literal):
     page = "etcd_server_quota_backend_bytes {0}\netcd_debugging_mvcc_compact_revision {0}\n".format(literal)
     for name in ("etcd.server.quota", "etcd.mvcc.compact_revision"):
@@ -137,7 +140,7 @@ def test_lines_may_end_as_on_windows(agent):
     assert document(agent, page)["version"] == (3, 6, 14)
 
 
-@pytest.mark.parametrize("end", ["", "etcd_mvcc_db_total_size_in_bytes 24", 'grpc_server_handled_total{grpc_code="OK', "#"])
+@pytest.mark.parametrize("end", ["", "etcd_server_proposals_pending 24", 'etcd_server_version{server_version="3', "#"])
 def test_page_that_is_cut_is_a_failure(agent, end):
     """Its last number may have had more digits."""
     with pytest.raises(agent.Failure, match="cut short") as caught:
@@ -145,7 +148,7 @@ def test_page_that_is_cut_is_a_failure(agent, end):
     assert caught.value.kind is agent.FailureKind.UNREACHABLE
 
 
-@pytest.mark.parametrize("page", ["\n", "<html></html>\n", "# only comments\n", "\x00\n", "go_info 1\n", "{}\n", "a 1\n"])
+@pytest.mark.parametrize("page", ["\n", "<html></html>\n", "# comments\n", "\x00\n", "go_info 1\n", "{}\n", "a 1\n"])
 def test_page_without_a_wanted_sample_is_a_failure(agent, page):
     with pytest.raises(agent.Failure, match="no page of metrics") as caught:
         document(agent, page)
@@ -163,7 +166,8 @@ def test_bytes_that_are_no_text_cost_only_their_line(agent):
 
 
 @pytest.mark.parametrize("written, name", [
-    ("plain", "plain"), (r"a\"b", 'a"b'), (r"a\\b", "a\\b"), (r"a\\", "a\\"), (r"a\nb", "a_b"), ("a b", "a_b"), ("a\tb", "a_b"),
+    ("plain", "plain"), (r"a\"b", 'a"b'), (r"a\\b", "a\\b"), (r"a\\", "a\\"), (r"a\nb", "a_b"), ("a b", "a_b"),
+    ("a\tb", "a_b"),
     ("a,b", "a,b"), ("a}b", "a}b"), ("a} 5", "a}_5"), ("{a=", "{a="), (r"\"} 9", '"}_9'), (r"a\",x=\"b", 'a",x="b'),
     ("ü北", "ü北"), ("a\u00a0b", "a_b"), ("a\u2003b", "a_b"), ("#", "#"), ("=", "=")])
 def test_instance_is_the_value_of_a_label(agent, written, name):
@@ -191,19 +195,20 @@ def test_versions_of_clients_are_summed(agent):
 
 
 def test_method_is_named_after_its_service_without_the_package(agent):
-    page = "".join('grpc_server_started_total{grpc_method="%s",grpc_service="%s",grpc_type="%s"} %d\n' % each for each in (
+    line = 'grpc_server_started_total{grpc_method="%s",grpc_service="%s",grpc_type="%s"} %d\n'
+    page = "".join(line % each for each in (
         ("Range", "etcdserverpb.KV", "unary", 1), ("Watch", "etcdserverpb.Watch", "bidi_stream", 2),
         ("Check", "grpc.health.v1.Health", "unary", 4), ("Bare", "KV", "unary", 8)))
     assert find(agent, page, "etcd.grpc.started") == {"KV/Range": 1, "Watch/Watch": 2, "Health/Check": 4, "KV/Bare": 8}
 
 
 FAILED = "Unknown FailedPrecondition ResourceExhausted Internal Unavailable DataLoss DeadlineExceeded".split()
-ALL_CODES = FAILED + ("OK Canceled InvalidArgument NotFound AlreadyExists PermissionDenied Aborted OutOfRange Unimplemented "
-                      "Unauthenticated").split()
+ALL_CODES = FAILED + ("OK Canceled InvalidArgument NotFound AlreadyExists PermissionDenied Aborted OutOfRange "
+                      "Unimplemented Unauthenticated").split()
 
 
 def test_failed_calls_are_those_of_the_alert_of_etcd(agent):
-    line = 'grpc_server_handled_total{grpc_code="%s",grpc_method="Range",grpc_service="etcdserverpb.KV",grpc_type="unary"} %d\n'
+    line = 'grpc_server_handled_total{grpc_code="%s",grpc_method="Range",grpc_service="etcdserverpb.KV"} %d\n'
     page = "".join(line % (code, 2 ** number) for number, code in enumerate(ALL_CODES))
     assert find(agent, page, "etcd.grpc.failed") == {"KV/Range": 2 ** len(FAILED) - 1}
     assert find(agent, page, "etcd.grpc.handled") == {"KV/Range": 2 ** len(ALL_CODES) - 1}
@@ -249,6 +254,12 @@ def test_failure_that_never_happened_is_zero(agent, name):
     assert value(agent, PEERS, "etcd.network.peer." + name, "b2") == 0
 
 
+def test_failure_that_a_version_can_not_count_is_not_zero(agent):
+    page = PEERS + VERSION % "3.3.27"
+    assert value(agent, page, "etcd.network.peer.disconnects", "b2") == error(APPVERSION)
+    assert value(agent, page, "etcd.network.peer.send_failures", "b2") == 0
+
+
 def test_snapshot_that_was_never_sent_is_zero(agent):
     for name in ("sent", "received"):
         assert value(agent, PEERS, "etcd.network.snapshot." + name, "b2") == 0
@@ -268,7 +279,8 @@ def test_histogram_is_summed_over_what_is_left_out(agent):
             "bucket", op, success, version, ',le="0.0001"', 0)
     assert find(agent, page, "etcd.server.apply.count") == {"Put": 7, "Range": 8}
     assert find(agent, page, "etcd.server.apply.time") == {"Put": 0.875, "Range": 1}
-    assert find(agent, page, "etcd.server.apply.bucket") == {"Put/+Inf": 7, "Put/0.0001": 0, "Range/+Inf": 8, "Range/0.0001": 0}
+    assert find(agent, page, "etcd.server.apply.bucket") == {
+        "Put/+Inf": 7, "Put/0.0001": 0, "Range/+Inf": 8, "Range/0.0001": 0}
 
 
 def test_bucket_without_a_bound_is_none(agent):
