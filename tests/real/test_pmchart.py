@@ -17,7 +17,6 @@ import threading
 import time
 from collections import Counter
 
-from support.cluster import Cluster
 from support.pmcd import Pmcd
 from support.processes import PATIENCE, tool_environment
 from support.repository import REPOSITORY
