@@ -217,7 +217,8 @@ def test_api_is_found_out_again_with_a_new_connection(agent):
     memory = memory_of(agent)
     steps = [(v2, [V2], "m0"), (Replay("3.6.14"), [V2, STATUS, LIST], "m1"),
              (Replay("3.7.1", "cluster_follower"), [STATUS, LIST, V2, STATUS, LIST], "m0"),
-             (Replay("3.7.1"), [STATUS, LIST, V2, STATUS, LIST], "m2"), (v2, [STATUS, LIST, V2], "m0"), (v2, [V2], "m0")]
+             (Replay("3.7.1"), [STATUS, LIST, V2, STATUS, LIST], "m2"), (v2, [STATUS, LIST, V2], "m0"),
+             (v2, [V2], "m0")]
     for behaviour, expected, name in steps:
         own, asked = fetches(agent, memory, behaviour, first=True)
         assert own["name"] == name and asked == expected
