@@ -261,6 +261,8 @@ def test_trouble_with_the_gateway_changes_no_api(agent, status):
     (400, '{"code":3, "message":"etcdserver: authentication failed, invalid user ID"}', "REFUSED", "is wrong"),
     (401, '{"code":16, "message":"etcdserver: invalid auth token"}', "REFUSED", "refuses the token"),
     (403, '{"code":7, "message":"etcdserver: permission denied"}', "REFUSED", "role root"),
+    (400, '{"code":9, "message":"etcdserver: rpc not supported for learner"}', "UNSUPPORTED", "learner does not list"),
+    (503, '{"code":14, "message":"etcdserver: rpc not supported for learner"}', "UNSUPPORTED", "learner does not list"),
     (400, "other", "UNREACHABLE", "HTTP status 400"), (401, "other", "REFUSED", "HTTP status 401"),
     (503, "user agent", "UNREACHABLE", "HTTP status 503")], ids=short)
 def test_hint_says_what_to_do(agent, status, body, kind, words):
