@@ -15,7 +15,7 @@ from support.server import FakeServer, answer
 from support.settings import configuration
 from support.values import AGAIN, VALUE, Query
 
-SOURCES = ("self", "store", "leader", "version", "members")
+SOURCES = ("self", "store", "leader", "version", "members", "metrics")
 BY_SOURCE = ["etcd.control." + name for name in ("requests", "failures", "timeouts", "time", "bytes", "status",
                                                   "status_code", "age")]
 SINGLE = ["etcd.control.url", "etcd.control.timeout", "etcd.control.debug", "etcd.control.config",
@@ -76,8 +76,8 @@ def test_counters_follow_the_requests(watched, server):
     for _ in range(3):
         assert watched.fetch("etcd.name") == {"etcd.name": "m0"}
     watched.fetch("etcd.up")
-    assert watched["requests"] == {"self": 3, "store": 0, "leader": 0, "version": 1, "members": 0}
-    assert watched["bytes"] == {"self": 3 * len(SELF), "store": 0, "leader": 0, "version": len(SELF), "members": 0}
+    assert watched["requests"] == dict(dict.fromkeys(SOURCES, 0), self=3, version=1)
+    assert watched["bytes"] == dict(dict.fromkeys(SOURCES, 0), self=3 * len(SELF), version=len(SELF))
     assert watched["failures"] == watched["timeouts"] == dict.fromkeys(SOURCES, 0)
     assert watched["status"] == dict(UNASKED, self="ok", version="ok")
     assert watched["status_code"] == {"self": 200, "version": 200}

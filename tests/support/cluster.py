@@ -11,14 +11,18 @@ from support.processes import free_port, wait_until
 
 
 class Cluster:
-    """Members of one etcd cluster, by name; `with Cluster("m0", "m1", "m2") as cluster` waits until all serve."""
+    """Members of one etcd cluster, by name; `with Cluster("m0", "m1", "m2") as cluster` waits until all serve.
+
+    options: of Etcd, for each member.
+    """
 
     HASTY = ("--strict-reconfig-check=false",)  # members may come and go in the first five seconds, too
 
-    def __init__(self, *names):
+    def __init__(self, *names, **options):
+        self.options = options
         peers = {name: "http://127.0.0.1:%d" % free_port() for name in names}
         self.initial = ",".join("%s=%s" % each for each in peers.items())
-        self.members = {name: Etcd(name=name, peer=peers[name], cluster=self.initial, arguments=self.HASTY)
+        self.members = {name: Etcd(name=name, peer=peers[name], cluster=self.initial, arguments=self.HASTY, **options)
                         for name in names}
 
     def __enter__(self):
@@ -46,7 +50,12 @@ class Cluster:
     def leads(self, name):
         member = self.members[name]
         try:
-            return member.process is not None and member.request("GET", "/v2/stats/leader")[0] == 200
+            if not member.process:
+                return False
+            if self.options.get("v2", True):
+                return member.request("GET", "/v2/stats/leader")[0] == 200
+            status = member.v3("/maintenance/status")
+            return status.get("leader") == status["header"]["member_id"]
         except OSError:
             return False
 
@@ -57,7 +66,7 @@ class Cluster:
 
     def id(self, name):
         """The hexadecimal id of a member that runs."""
-        return self.members[name].json("/v2/stats/self")["id"]
+        return self.members[name].id()
 
     def others(self, name):
         """The ids of the members beside one."""
@@ -89,8 +98,8 @@ class Cluster:
         peer = "http://127.0.0.1:%d" % free_port()
         identity = self.ctl("member", "add", name, "--peer-urls", peer, *options).split()[1]
         self.initial += ",%s=%s" % (name, peer)
-        self.members[name] = Etcd(name=name, peer=peer, cluster=self.initial,
-                                          arguments=[*self.HASTY, "--initial-cluster-state", "existing"])
+        self.members[name] = Etcd(name=name, peer=peer, cluster=self.initial, **self.options,
+                                  arguments=[*self.HASTY, "--initial-cluster-state", "existing"])
         return identity
 
     def promote(self, name):
