@@ -31,7 +31,7 @@ def with_v2(name, identity):
     return behaviour
 
 
-# what runs, whether it was started anew, which connections end then; what is true of it, and what it is asked in a fetch
+# what runs, whether it was started anew, which connections end then; what is true of it, what a fetch asks
 GATEWAY = {"/v3/maintenance/status": 1, "/v3/cluster/member/list": 1}
 STEPS = [
     ("3.4 with v2", with_v2("a", "abc"), ["a", "abc", "StateLeader", "abc", 1], {V2_SELF: 1, V2_LEADER: 1}),
