@@ -9,8 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-from pcp import pmapi
-
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "tests"))
 from support.pmcd import Pmcd  # noqa: E402
