@@ -173,6 +173,9 @@ ONE, OTHER = "http://127.0.0.1:1", "http://127.0.0.1:2"
     (["--listen-client-urls", "unixs://a:1,http://[::1]:3"], {}, "http://[::1]:3"),
     (["--listen-client-urls", "https://0.0.0.0:1", "--advertise-client-urls", "https://e1.example:1"], {},
      "https://e1.example:1"),
+    (["--listen-client-urls", "https://[::]:1", "--advertise-client-urls", "https://[fd00::1]:1"], {},
+     "https://[fd00::1]:1"),
+    (["--listen-client-urls", "https://0.0.0.0:1"], {}, "https://127.0.0.1:1"),
     (["--listen-client-urls", OTHER, "--listen-client-http-urls", ONE], {}, ONE),
 ])
 def test_processes(agent, config, options, environment, url):
