@@ -39,3 +39,14 @@ def ask(agent, source, *replies, **settings):
     left = list(replies)
     return run(agent, source, memory_of(agent, **settings),
                lambda _: left.pop(0) if left else response("404 page not found\n", 404))
+
+
+def served_by(behaviour):
+    """reply_to() of a server with this behaviour."""
+    def reply_to(call):
+        request = "%s %s HTTP/1.1\r\n%s\r\n%s" % (
+            call.method, call.path, "Authorization: %s\r\n" % call.token if call.token else "", call.body or "")
+        reply = behaviour(None, request.encode())
+        head, _, body = reply.partition(b"\r\n\r\n")
+        return response(body, int(head.split()[1]))
+    return reply_to
