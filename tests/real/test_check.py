@@ -105,9 +105,8 @@ def test_without_v2(facts, modern):
     assert found["version", "root"]["status_code"] == 200 and 0 < found["version", "root"]["time"] < 1
 
 
-def test_followers(facts, cluster):
-    for name in cluster.followers():
-        assert_well(facts(url=cluster[name].url))
+def test_follower(facts, cluster):
+    assert_well(facts(url=cluster[cluster.followers()[0]].url))
 
 
 def test_learner(facts, modern):
@@ -221,12 +220,14 @@ NO_ETCD = {
 
 
 @pytest.mark.parametrize("case", NO_ETCD)
-def test_other_servers(check, case):
+def test_other_servers(check, modern, case):
+    """Where etcd is instead is said, too."""
     behaviour, words = NO_ETCD[case]
     with FakeServer(behaviour) as server:
         status, lines = check(url=server.url)
     assert status == 1
     assert any(words in each for each in failures(lines))
+    assert "process %d" % modern.pid in etcd_confs(lines)
 
 
 def test_server_that_hangs(check):
@@ -236,6 +237,7 @@ def test_server_that_hangs(check):
         status, lines = check(url=server.url, timeout=0.5)
         assert 1 <= time.monotonic() - begun < 3
     assert status == 1
+    assert [line.split()[4:8] for line in lines[2:8]] == [["-", "failed", "-", "0"]] * 6
     (words, sources), = failures(lines).items()
     assert words.startswith("no answer within 0.5 s: ") and set(sources) == SOURCES
 
