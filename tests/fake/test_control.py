@@ -15,7 +15,7 @@ from support.server import FakeServer, answer
 from support.settings import configuration
 from support.values import AGAIN, VALUE, Query
 
-SOURCES = ("self", "store", "leader", "version", "members")
+SOURCES = ("self", "store", "leader", "version", "members", "metrics")
 BY_SOURCE = ["etcd.control." + name for name in ("requests", "failures", "timeouts", "time", "bytes", "status",
                                                   "status_code", "age")]
 SINGLE = ["etcd.control.url", "etcd.control.timeout", "etcd.control.debug", "etcd.control.config",
@@ -76,8 +76,8 @@ def test_counters_follow_the_requests(watched, server):
     for _ in range(3):
         assert watched.fetch("etcd.name") == {"etcd.name": "m0"}
     watched.fetch("etcd.up")
-    assert watched["requests"] == {"self": 3, "store": 0, "leader": 0, "version": 1, "members": 0}
-    assert watched["bytes"] == {"self": 3 * len(SELF), "store": 0, "leader": 0, "version": len(SELF), "members": 0}
+    assert watched["requests"] == dict(dict.fromkeys(SOURCES, 0), self=3, version=1)
+    assert watched["bytes"] == dict(dict.fromkeys(SOURCES, 0), self=3 * len(SELF), version=len(SELF))
     assert watched["failures"] == watched["timeouts"] == dict.fromkeys(SOURCES, 0)
     assert watched["status"] == dict(UNASKED, self="ok", version="ok")
     assert watched["status_code"] == {"self": 200, "version": 200}
@@ -87,8 +87,8 @@ def test_counters_follow_the_requests(watched, server):
 
 def test_failures_and_their_reasons(watched, server):
     for behaviour, status, code in [
-            (answer("", "503 Service Unavailable"), "HTTP status 503", 503),
-            (answer("x"), "answer is not JSON", 200),
+            (answer("", "503 Service Unavailable"), "HTTP status 503: see the log of etcd", 503),
+            (answer("x"), "answer is not JSON; is this the URL of an etcd member?", 200),
             (answer(""), "empty answer", 200)]:
         server.behaviour = behaviour
         before = watched["failures"]["self"]
@@ -112,7 +112,8 @@ def test_server_that_hangs(watched, server):
     server.behaviour = lambda connection, request: time.sleep(10)
     assert watched.fetch("etcd.name") == {"etcd.name": AGAIN}
     assert watched["timeouts"]["self"] == watched["failures"]["self"] == watched["requests"]["self"] == 1
-    assert watched["status"] == dict(UNASKED, self="no answer within 0.5 s")
+    assert watched["status"]["self"].startswith("no answer within 0.5 s: raise timeout, or ")
+    assert watched["status"] == dict(UNASKED, self=watched["status"]["self"])
     assert watched["status_code"] == VALUE
     wait_until(lambda: watched.fetch("etcd.up") and watched["time"]["self"] > 0.49, "the time of the request", 5)
     assert watched["url"] == server.url and watched.fetch("etcd.up") == {"etcd.up": 0}
@@ -175,7 +176,7 @@ def test_stored_timeout_is_in_force_at_once(watched, server):
     server.behaviour = lambda connection, request: time.sleep(10)
     assert watched.store("timeout", "0.1")
     assert watched.fetch("etcd.name") == {"etcd.name": AGAIN}
-    assert watched["status"]["self"] == "no answer within 0.1 s"
+    assert watched["status"]["self"].startswith("no answer within 0.1 s: ")
 
 
 def test_stored_timeout_lasts_until_the_configuration_changes(watched, server):

@@ -71,6 +71,9 @@ def test_answer_is_a_redirect(watched, server):
 
 @pytest.mark.parametrize("body", [b"", GOOD_SELF], ids=["empty", "with values"])
 def test_status_of_an_answer_is_an_error(watched, server, body):
+    server.behaviour = answer(body, "404 Not Found")
+    watched.fetch()
+    watched.remember()  # with the connections that look for the v3 gateway
     for status, failure in STATUSES.items():
         server.behaviour = answer(body, "%d Some Reason" % status)
         assert watched.fetch()[0] == all_are(failure, 1)

@@ -6,6 +6,7 @@ import pytest
 
 from support.cluster import Cluster
 from support.etcd import Etcd
+from support.versions import Servers
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +35,10 @@ def cluster():
     """Three members of a cluster; tests leave them all running."""
     with Cluster("m0", "m1", "m2") as members:
         yield members
+
+
+@pytest.fixture(scope="session")
+def servers():
+    """Servers of all versions, with and without the v2 API and RBAC."""
+    with Servers() as started:
+        yield started

@@ -6,10 +6,8 @@ import functools
 import os
 import pwd
 import re
-import select
 import socket
 import ssl
-import threading
 import time
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from pcp.pmapi import pmContext
 from support.etcd import Etcd
 from support.pmcd import Pmcd
 from support.processes import free_port, wait_until
-from support.server import shut_down
+from support.relay import Relay
 from support.settings import as_root, configuration
 from support.values import AGAIN, PERMISSION
 
@@ -170,69 +168,6 @@ def test_https_to_http(directory, pki, etcd):
 
 
 # ------------------------------------------- connections, and a slow handshake
-
-
-class Relay:
-    """Hands connections on to a port of a server, and counts them; where it is silent, it only takes them."""
-
-    def __init__(self, port):
-        self.target = port
-        self.silent = False
-        self.connections = 0
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.open = []
-
-    def __enter__(self):
-        threading.Thread(target=self.accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        shut_down(self.listener)
-        self.listener.close()
-        for each in self.open:
-            shut_down(each)
-            each.close()
-
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            self.open.append(client)
-            if not self.silent:
-                server = socket.create_connection(("127.0.0.1", self.target))
-                self.open.append(server)
-                threading.Thread(target=copy, args=[client, server], daemon=True).start()
-                threading.Thread(target=copy, args=[server, client], daemon=True).start()
-
-    def clients_are_gone(self):
-        """Whether every client has closed its connection."""
-        return all(is_closed(each) for each in self.open)
-
-
-def copy(source, destination):
-    """Hands on what comes, until the end."""
-    destination.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    try:
-        for data in iter(lambda: source.recv(65536), b""):
-            destination.sendall(data)
-    except OSError:
-        pass
-    shut_down(destination)
-
-
-def is_closed(connection):
-    """Whether the other side has closed or reset a connection."""
-    try:
-        while select.select([connection], [], [], 0)[0]:
-            if not connection.recv(65536):
-                return True
-    except (OSError, ValueError):
-        return True
-    return False
 
 
 def test_connections_are_kept(directory, pki, mutual):

@@ -10,7 +10,7 @@ import pytest
 
 from support.cluster import Cluster
 from support.documents import OPERATIONS, RATES
-from support.etcd import Etcd, etcd_3_5
+from support.etcd import Etcd, programs
 from support.pmcd import Pmcd
 from support.processes import wait_until
 from support.values import AGAIN, APPVERSION, Failure, Query
@@ -186,25 +186,11 @@ def test_etcd_that_starts_after_the_agent(directory):
             compared.values()
 
 
-def test_etcd_without_the_v2_api(directory):
-    with Etcd(v2=False) as etcd, comparing(etcd, directory) as compared:
-        version = etcd.json("/version")
-        values = compared.query.fetch()
-        known = {name: value for name, value in values.items() if value != APPVERSION}
-        assert known == {"etcd.up": 1, "etcd.version.server": version["etcdserver"],
-                         "etcd.version.cluster": version["etcdcluster"]}
-
-
-@pytest.mark.parametrize("v2", [True, False], ids=["v2", "no v2"])
-def test_etcd_3_5(directory, v2):
-    with Etcd(binary=etcd_3_5(), v2=v2) as etcd, comparing(etcd, directory) as compared:
-        if v2:
-            etcd.request("PUT", "/v2/keys/a", "value=1")
-            assert compared.values()["etcd.version.server"].startswith("3.5.")
-        else:
-            values = compared.query.fetch()
-            assert values["etcd.up"] == 1 and values["etcd.version.server"].startswith("3.5.")
-            assert all(values[name] == APPVERSION for name in values if name.startswith("etcd.store."))
+@pytest.mark.parametrize("version", programs())
+def test_each_version_with_the_v2_api(directory, servers, version):
+    with comparing(servers(version, v2=True), directory) as compared:
+        compared.etcd.request("PUT", "/v2/keys/a", "value=1")
+        assert compared.values()["etcd.version.server"] == version
 
 
 def settled(member):

@@ -46,7 +46,8 @@ class Authority:
     """A certificate authority that keeps its files in a directory of its own below `directory`."""
 
     CONFIG = ("[ca]\ndefault_ca = this\n[this]\nnew_certs_dir = {0}\ndatabase = {0}/index\nserial = {0}/serial\n"
-              "policy = any\ndefault_md = sha256\nunique_subject = no\n[any]\ncommonName = supplied\n")
+              "policy = any\ndefault_md = sha256\nunique_subject = no\n[any]\ncommonName = optional\n"
+              "organizationName = optional\n")
 
     def __init__(self, directory, name):
         self.directory = directory / name
@@ -60,11 +61,11 @@ class Authority:
     def cert(self):
         return self.pair.cert
 
-    def issue(self, name, names="IP:127.0.0.1,DNS:localhost", begin=-DAY, end=DAY):
+    def issue(self, name, names="IP:127.0.0.1,DNS:localhost", begin=-DAY, end=DAY, subject="CN"):
         """A Pair that this authority has signed, valid from `begin` to `end`, seconds from now."""
         pair = Pair(self.directory / (name + ".pem"), new_key(self.directory / (name + ".key")))
         request, extensions = self.directory / "request", self.directory / "extensions"
-        openssl("req", "-new", "-key", pair.key, "-out", request, "-subj", "/CN=" + name)
+        openssl("req", "-new", "-key", pair.key, "-out", request, "-subj", "/%s=%s" % (subject, name))
         extensions.write_text("extendedKeyUsage = serverAuth, clientAuth\nsubjectAltName = %s\n" % names)
         openssl("ca", "-batch", "-notext", "-config", self.directory / "conf", "-cert", self.pair.cert,
                 "-keyfile", self.pair.key, "-in", request, "-out", pair.cert, "-extfile", extensions,
@@ -87,22 +88,23 @@ class Pki:
         self.other = Authority(self.directory, "other")
         self.server = self.ca.issue("server")
         self.client = self.ca.issue("client")
+        self.nameless = self.ca.issue("nameless", subject="O")
         self.stranger = self.other.issue("stranger")
         return self
 
     def __exit__(self, *_):
         shutil.rmtree(self.directory)
 
-    def etcd(self, pair, mutual=False):
-        """A real etcd with this certificate; mutual: it wants one of its clients."""
-        arguments = ["--cert-file", pair.cert, "--key-file", pair.key]
+    def etcd(self, pair, mutual=False, arguments=(), **options):
+        """A real etcd with this certificate; mutual: it wants one of its clients. The rest is for Etcd."""
+        arguments = [*arguments, "--cert-file", pair.cert, "--key-file", pair.key]
         if mutual:
             arguments += ["--client-cert-auth", "--trusted-ca-file", self.ca.cert]
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         tls.check_hostname = False
         tls.verify_mode = ssl.CERT_NONE
-        tls.load_cert_chain(self.client.cert, self.client.key)
-        return Etcd(scheme="https", tls=tls, arguments=map(str, arguments))
+        tls.load_cert_chain(self.nameless.cert, self.nameless.key)  # one with a CN is refused where RBAC is on
+        return Etcd(scheme="https", tls=tls, arguments=map(str, arguments), **options)
 
     def client_settings(self, url, pair=None):
         """The settings with which to watch an etcd, as a client with this certificate."""

@@ -52,7 +52,12 @@ class Cluster:
     def leads(self, name):
         member = self.members[name]
         try:
-            return member.process is not None and member.request("GET", "/v2/stats/leader")[0] == 200
+            if not member.process:
+                return False
+            if self.options.get("v2", True):
+                return member.request("GET", "/v2/stats/leader")[0] == 200
+            status = member.v3("/maintenance/status")
+            return status.get("leader") == status["header"]["member_id"]
         except OSError:
             return False
 
@@ -63,7 +68,7 @@ class Cluster:
 
     def id(self, name):
         """The hexadecimal id of a member that runs."""
-        return self.members[name].json("/v2/stats/self")["id"]
+        return self.members[name].id()
 
     def status(self, name):
         """What a member says of itself."""

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A real etcd server."""
 
+import functools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +20,7 @@ from support.processes import PATIENCE, free_port, states, wait_until
 class Etcd:
     """One etcd process on free loopback ports; `with Etcd() as etcd` waits until it serves.
 
+    binary: the program, one of programs(); with v2 it serves the v2 API, which 3.6 and later can't.
     cluster: name=peer URL of all members, for clusters; start(wait=False) each, then wait().
     arguments: further options; tls: the ssl.SSLContext with which to ask an https server.
     """
@@ -95,9 +98,10 @@ class Etcd:
         """Lets it go on."""
         self.process.send_signal(signal.SIGCONT)
 
-    def request(self, method, path, body=None):
-        """(status, text) of a request to the server."""
-        request = urllib.request.Request(self.url + path, method=method, data=body and body.encode())
+    def request(self, method, path, body=None, token="", url=None):
+        """(status, text) of a request to the server, or to another listener of it."""
+        request = urllib.request.Request((url or self.url) + path, method=method, data=body and body.encode(),
+                                         headers={"Authorization": token} if token else {})
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}),
                                              urllib.request.HTTPSHandler(context=self.tls))
         try:
@@ -113,9 +117,28 @@ class Etcd:
         assert status == 200, "%s: %d %s" % (path, status, text)
         return json.loads(text)
 
+    def v3(self, path, token="", **document):
+        """The document with which the v3 gateway answers."""
+        status, text = self.request("POST", "/v3" + path, json.dumps(document), token)
+        assert status == 200, "%s: %d %s" % (path, status, text)
+        return json.loads(text)
 
-def etcd_3_5():
-    """The program of an etcd 3.5, which ETCD_35 names; qa/check installs one."""
-    program = os.environ.get("ETCD_35")
-    assert program, "set ETCD_35 to the program of an etcd 3.5, as qa/check does"
-    return program
+    def id(self, token=""):
+        """Its member id in hexadecimal."""
+        return format(int(self.v3("/maintenance/status", token)["header"]["member_id"]), "x")
+
+
+@functools.lru_cache(maxsize=None)
+def programs():
+    """{version: program} of every etcd there is, the oldest first: the one that is installed, and those of qa/check."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(os.environ.get("ETCDS") or Path(cache, "pmdaetcd-qa", "etcds"))
+    found = {path.parent.name: str(path) for path in folder.glob("*/etcd")}
+    said = subprocess.run(["etcd", "--version"], stdout=subprocess.PIPE, universal_newlines=True, check=True).stdout
+    found[re.search("etcd Version: (.*)", said).group(1)] = "etcd"
+    return dict(sorted(found.items(), key=lambda each: version_tuple(each[0])))
+
+
+def version_tuple(version):
+    """3.5.16 -> (3, 5, 16)."""
+    return tuple(map(int, version.split(".")))

@@ -3,6 +3,7 @@
 """A server that does to a client whatever a test wants."""
 
 import contextlib
+import re
 import socket
 import threading
 
@@ -99,14 +100,21 @@ class FakeServer:
 
 
 def read_request(connection):
-    """The bytes of one request without a body; b"" at the end of the connection."""
+    """The bytes of one request; b"" at the end of the connection."""
     request = b""
-    while b"\r\n\r\n" not in request:
+    while len(request) < length_of(request):
         received = connection.recv(65536)
         if not received:
             return b""
         request += received
     return request
+
+
+def length_of(request):
+    """The bytes that a request has in all, as far as they are known."""
+    head, end, _ = request.partition(b"\r\n\r\n")
+    body = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+    return len(head + end) + (int(body.group(1)) if body else 0) if end else len(request) + 1
 
 
 def shut_down(connection):

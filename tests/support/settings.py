@@ -9,6 +9,11 @@ import pytest
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root, whose files other users may not read")
 
 
+def config_of(agent, **settings):
+    """The Config of settings that need no file."""
+    return agent.Config(tls=None, expires=None, password=None, origin=None, **dict(agent.DEFAULTS, **settings))
+
+
 def configuration(**settings):
     """Text of an etcd.conf."""
     return "[etcd]\n" + "".join("%s = %s\n" % each for each in settings.items())

@@ -17,7 +17,7 @@ from support.values import Query
 TIMEOUT = 0.3
 SUSPECT_WAIT = 0.05  # what a fetch waits for a server that missed the deadline
 MARGIN = 0.5  # what a busy machine may add to any time
-MEMORY = 16 << 20  # bytes by which the agent may grow at any time: what Python makes of answers of 1 MiB at once
+MEMORY = 32 << 20  # bytes that the agent may grow: copies of answers of 1 MiB, 8 MiB of stack on Python 3.14
 
 
 class Bystander(threading.Thread):

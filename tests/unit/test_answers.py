@@ -2,36 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Answers of etcd become documents, or failures that say why not."""
 
-import io
 import json
 
 import pytest
-import requests
 
 from support.behaviours import NO_VALUES, NOT_A_DOCUMENT
 from support.naming import short
+from support.plans import ask, response
 
 REFUSED, UNSUPPORTED, UNREACHABLE = "REFUSED", "UNSUPPORTED", "UNREACHABLE"
-
-
-def response(body, status=200):
-    """A response as the client hands it on."""
-    made = requests.Response()
-    made.status_code = status
-    made.raw = io.BytesIO(body if isinstance(body, bytes) else body.encode())
-    return made
-
-
-def ask(agent, source, *replies):
-    """The document that a source makes of replies, a response or a failure each. Raises Failure."""
-    plan = agent.SOURCES[source]()
-    next(plan)
-    try:
-        for reply in replies:
-            plan.send([reply])
-    except StopIteration as end:
-        return end.value
-    raise AssertionError("the plan wants more")
 
 
 def failure(agent, source, *replies):
@@ -43,7 +22,14 @@ def failure(agent, source, *replies):
 
 
 def test_json_object_is_the_document(agent):
-    assert ask(agent, "self", response('{"a": {"b": 1}, "c": "x"}')) == {"a": {"b": 1}, "c": "x"}
+    assert ask(agent, "store", response('{"a": {"b": 1}, "c": "x"}')) == {"a": {"b": 1}, "c": "x"}
+
+
+def test_rate_that_is_absent_is_zero(agent):
+    """etcd leaves out a rate of 0."""
+    rates = dict.fromkeys(("recvPkgRate", "recvBandwidthRate", "sendPkgRate", "sendBandwidthRate"), 0)
+    assert ask(agent, "self", response('{"name": "m0"}')) == dict(rates, name="m0")
+    assert ask(agent, "self", response('{"sendPkgRate": 1.5}')) == dict(rates, sendPkgRate=1.5)
 
 
 @pytest.mark.parametrize("source", ["self", "store", "leader", "version", "members"])
@@ -87,7 +73,7 @@ def test_member_that_does_not_lead_has_not_failed(agent):
 @pytest.mark.parametrize("followers", [None, 1, "x", [], ["a"], True], ids=str)
 def test_leader_has_an_object_of_followers(agent, followers):
     found = failure(agent, "leader", response(json.dumps({"followers": followers})))
-    assert found.words == "answer is not that of a leader"
+    assert found.words == "answer is not that of a leader" + agent.IS_IT_ETCD
 
 
 def test_leader_has_a_thousand_followers_at_most(agent):

@@ -9,10 +9,11 @@ import cpmapi as c_api
 import pytest
 
 from support.repository import GOLDEN
+from support.settings import config_of
 
 WIDTH = 84  # columns of a help text; PCP's own tests complain of more
 TYPES = {c_api.PM_TYPE_STRING: "STRING", c_api.PM_TYPE_U64: "U64", c_api.PM_TYPE_U32: "U32",
-         c_api.PM_TYPE_DOUBLE: "DOUBLE"}
+         c_api.PM_TYPE_64: "64", c_api.PM_TYPE_DOUBLE: "DOUBLE"}
 SEMANTICS = {c_api.PM_SEM_COUNTER: "counter", c_api.PM_SEM_INSTANT: "instant", c_api.PM_SEM_DISCRETE: "discrete"}
 
 
@@ -76,7 +77,9 @@ def test_instances_that_come_and_go_are_of_one_cluster(agent):
 
 def test_rows_of_a_domain_and_no_others_find_instances(agent):
     for _, metric in rows(agent):
-        assert bool(metric.indom) == bool(metric.where.star), metric.name
+        where = metric.where
+        several = where.star if isinstance(where, agent.Field) else getattr(getattr(where, "more", where), "by", None)
+        assert bool(metric.indom) == bool(several), metric.name
 
 
 # ------------------------------------------------------------------------ help
@@ -120,10 +123,9 @@ def test_help_of_a_counter_says_since_when_it_counts(agent):
 @pytest.fixture
 def pcp(agent):
     """The part of the agent that stores, and a sampler that asks nobody."""
-    config = agent.Config(tls=None, origin=None, expires=None, **agent.DEFAULTS)
     return types.SimpleNamespace(
         metrics={(cluster.number, metric.item): metric for cluster, metric in rows(agent)},
-        sampler=agent.Sampler(config, print))
+        sampler=agent.Sampler(config_of(agent), print))
 
 
 STORABLE = {"etcd.control.timeout": ([0.05, 1, 4], [0, 0.049, 4.01, -1, float("nan"), float("inf")]),

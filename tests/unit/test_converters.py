@@ -23,13 +23,23 @@ def test_u64_refuses(agent, raw):
         agent.u64(raw)
 
 
+@pytest.mark.parametrize("convert, least, most", [("u32", 0, 2 ** 32 - 1), ("u64", 0, 2 ** 64 - 1),
+                                                  ("s64", -2 ** 63, 2 ** 63 - 1)])
+def test_integers_have_limits(agent, convert, least, most):
+    for raw in least, 0, 1, most:
+        assert getattr(agent, convert)(raw) == raw
+    for raw in NOT_NUMBERS + [least - 1, most + 1, 10 ** 5000, 1.0, -0.0]:
+        with pytest.raises(ValueError):
+            getattr(agent, convert)(raw)
+
+
 @pytest.mark.parametrize("raw", [0, -1, 1.5, 2 ** 63, 1e308, 5e-324, -0.0])
 def test_double_takes_finite_numbers(agent, raw):
     value = agent.double(raw)
     assert value == raw and type(value) is float
 
 
-@pytest.mark.parametrize("raw", NOT_NUMBERS, ids=short)
+@pytest.mark.parametrize("raw", NOT_NUMBERS + [10 ** 400, -10 ** 400], ids=short)
 def test_double_refuses(agent, raw):
     with pytest.raises(ValueError):
         agent.double(raw)

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from support.naming import short
+from support.settings import config_of
 
 LIMIT = 300  # characters
 
@@ -46,9 +47,8 @@ def test_all_lines_of_the_agent_are_printable(agent, monkeypatch):
 @pytest.fixture
 def sampler(agent):
     """A sampler of a server that is not asked, and what it logs."""
-    config = agent.Config(tls=None, origin=None, expires=None, **dict(agent.DEFAULTS, timeout=4.0))
     log = []
-    return agent.Sampler(config, log.append), log
+    return agent.Sampler(config_of(agent, timeout=4.0), log.append), log
 
 
 def test_error_of_the_agent_is_a_failure_that_names_its_place_once(agent, sampler, monkeypatch):

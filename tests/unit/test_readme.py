@@ -3,6 +3,7 @@
 """README.md and docs/ say what the agent is."""
 
 import fnmatch
+import gzip
 import re
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import pytest
 from support.repository import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+METRICS = (REPOSITORY / "docs" / "metrics.md").read_text(encoding="utf-8")
+PAGES = sorted((REPOSITORY / "tests" / "samples").glob("**/*metrics*"))
 
 
 def section(title):
@@ -29,6 +32,23 @@ def test_metric_table_is_current():
     subprocess.run([sys.executable, REPOSITORY / "docs" / "metric-table", "--check"], check=True)
 
 
+def families(page):
+    """The families of a recorded page of metrics."""
+    content = page.read_bytes()
+    text = (gzip.decompress(content) if page.suffix == ".gz" else content).decode()
+    return set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: "%s-%s" % (page.parent.name, page.name.partition(".")[0]))
+def test_every_family_is_in_a_metric_or_left_out_for_a_reason(agent, page):
+    found = families(page)
+    assert len(found) > 100
+    in_metrics = {re.sub("_(count|sum|bucket)$", "", family) for family in agent.WANTED}
+    left_out = re.findall("`([^`]+)`", "".join(re.findall(r"^\|([^|]*)\|[^|]*\|$", METRICS, re.MULTILINE)))
+    assert [family for family in sorted(found - in_metrics)
+            if not any(fnmatch.fnmatch(family, pattern) for pattern in left_out)] == []
+
+
 def test_configuration_table_has_every_key_with_its_default(agent):
     assert first_column("Configuration") == list(agent.DEFAULTS)
     for key, default in agent.DEFAULTS.items():
@@ -39,7 +59,7 @@ def test_configuration_table_has_every_key_with_its_default(agent):
 
 def test_every_metric_is_of_one_group_of_its_source(agent):
     rows = re.findall(r"^\| (`etcd\.[^|]+) \|[^|]*\| ([^|]+) \|$", section("Metrics"), re.MULTILINE)
-    sources = {name: source.strip("`").split("/")[-1]
+    sources = {name: source.replace(" or v3", "").strip("`").split("/")[-1]
                for names, source in rows for name in re.findall("`([^`]+)`", names)}
     metrics = {metric.name: cluster.source or "the agent" for cluster in agent.CATALOGUE for metric in cluster.metrics}
     for metric, source in metrics.items():
@@ -52,5 +72,5 @@ def test_files_that_are_named_are_there(page):
     """Links, and the programs of the repository in examples."""
     text = (REPOSITORY / page).read_text(encoding="utf-8")
     named = set(re.findall(r"\]\(([^:)#]+)\)", text))
-    named |= set(re.findall(r"\b((?:bench|config|docs|qa|tests)/[\w./-]*\w)", text))
+    named |= set(re.findall(r"(?<![\w/-])((?:bench|config|docs|qa|tests)/[\w./-]*\w)", text))
     assert [name for name in sorted(named) if not (REPOSITORY / name).exists()] == []

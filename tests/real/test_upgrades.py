@@ -1,0 +1,76 @@
+# Copyright (c) 2026 The etcd PMDA authors.
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Another version of etcd, with other APIs, comes under the same URL while the agent runs."""
+
+import pytest
+
+from support.etcd import Etcd, programs
+from support.pmcd import Pmcd
+from support.processes import free_port
+from support.relay import Relay
+from support.values import AGAIN, APPVERSION, Failure
+from support.versions import NEWEST, PASSWORD
+
+OLDEST = next(iter(programs()))
+IDENTITY = ("etcd.name", "etcd.id", "etcd.state", "etcd.leader.id", "etcd.is_leader")
+VERSIONS = ("etcd.version.server", "etcd.mvcc.revision", "etcd.store.watchers", "etcd.recv_append_request")
+ALL = IDENTITY + VERSIONS
+MANY = 5  # fetches
+
+
+def expected(etcd, v2, token=""):
+    """The values of a single member."""
+    status = etcd.v3("/maintenance/status", token)
+    return {"etcd.name": "m0", "etcd.id": etcd.id(token), "etcd.state": "StateLeader", "etcd.leader.id": etcd.id(token),
+            "etcd.is_leader": 1, "etcd.version.server": status["version"],
+            "etcd.mvcc.revision": int(status["header"]["revision"]), "etcd.store.watchers": 0 if v2 else APPVERSION,
+            "etcd.recv_append_request": 0 if v2 else APPVERSION}
+
+
+def test_versions_come_and_go_under_one_url(directory, servers):
+    ways = [(OLDEST, True), (NEWEST, False), (OLDEST, True), (OLDEST, False), (NEWEST, True), (NEWEST, False)]
+    with Relay(servers(*ways[0]).port) as relay, Pmcd(directory, url=relay.url) as pmcd:
+        query = pmcd.query(*ALL)
+        for version, v2 in ways:
+            etcd = servers(version, v2)
+            relay.switch(etcd.port)
+            assert query.fetch() == expected(etcd, v2)  # the first fetch of all finds out
+            relay.requests()
+            for _ in range(MANY):
+                assert query.fetch() == expected(etcd, v2)
+            asked = [path for _, path, _ in relay.requests()]
+            wanted = {"/v2/stats/self", "/v2/stats/leader"} if v2 else {"/v3/maintenance/status",
+                                                                       "/v3/cluster/member/list"}
+            assert sorted(asked) == sorted([*wanted, "/v2/stats/store", "/version", "/metrics"] * MANY)
+        assert "Traceback" not in pmcd.agent_log()
+
+
+def test_v2_api_appears_on_a_server_with_rbac(directory, servers):
+    """A token that the new server does not know is no reason to overlook its v2 API."""
+    (directory / "password").touch(0o600)
+    (directory / "password").write_text(PASSWORD)
+    before, after = servers(NEWEST, v2=False, rbac=True), servers(NEWEST, v2=True, rbac=True)
+    settings = {"username": "root", "password_file": directory / "password"}
+    with Relay(before.port) as relay, Pmcd(directory, url=relay.url, **settings) as pmcd:
+        query = pmcd.query("etcd.id", "etcd.recv_append_request")
+        assert query.fetch()["etcd.recv_append_request"] == APPVERSION
+        relay.switch(after.port)
+        assert query.fetch() == {"etcd.id": after.json("/v2/stats/self")["id"], "etcd.recv_append_request": 0}
+
+
+@pytest.mark.parametrize("version", [each for each in programs() if each != OLDEST][:1])
+def test_upgrade_in_place_keeps_the_identity(directory, version):
+    """The same data under a newer etcd without the v2 API: the same words, from another API."""
+    (directory / "data").mkdir()
+    arguments = {"data": directory / "data", "port": free_port(),
+                 "peer": "http://127.0.0.1:%d" % free_port()}
+    with Etcd(binary=programs()[OLDEST], **arguments) as etcd, Pmcd(directory, url=etcd.url) as pmcd:
+        query = pmcd.query(*IDENTITY)
+        before = query.fetch()
+        assert not any(isinstance(value, Failure) for value in before.values())
+        etcd.stop()
+        assert set(query.fetch().values()) == {AGAIN}
+        with Etcd(binary=programs()[version], v2=False, **arguments):
+            assert query.fetch() == before
+            assert pmcd.fetch("etcd.version.server", "etcd.start_time") == {
+                "etcd.version.server": version, "etcd.start_time": APPVERSION}

@@ -1,0 +1,111 @@
+# Copyright (c) 2026 The etcd PMDA authors.
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Each version of etcd there is, with and without the v2 API: values are those of its own answers."""
+
+import pytest
+
+from support.etcd import programs, version_tuple
+from support.page import expected, is_younger
+from support.pmcd import Pmcd
+from support.values import APPVERSION, VALUE, Failure, Query, metric_names
+from support.versions import SERVERS
+
+PAGE = ("etcd.server", "etcd.disk", "etcd.mvcc", "etcd.lease", "etcd.network", "etcd.grpc", "etcd.process")
+V3_IDENTITY = ("etcd.name", "etcd.id", "etcd.state", "etcd.leader.id", "etcd.is_leader")
+V2_ALONE = ("etcd.leader.start_time", "etcd.leader.uptime", "etcd.recv_append_request", "etcd.send_packet_rate",
+            "etcd.start_time", "etcd.store.success", "etcd.store.watchers")
+OWN_CONNECTIONS = 5  # goroutines and files that a request of the test itself may cost etcd at most
+
+
+def test_there_are_versions_newer_than_that_of_pypi():
+    assert len([each for each in programs() if version_tuple(each) > (3, 5, 1)]) >= 2, "run qa/check"
+
+
+class Compared:
+    """Rows of /metrics as the agent has them, beside the page before and after."""
+
+    def __init__(self, etcd, pmcd):
+        self.etcd = etcd
+        self.version = etcd.json("/version")["etcdserver"]
+        context = pmcd.context()
+        self.query = Query(context, [name for root in PAGE for name in metric_names(context, root)])
+
+    def page(self):
+        return expected(self.etcd.request("GET", "/metrics")[1])
+
+    def differing(self, rounds=20):
+        """{metric: (before, fetched, after)} of those that are not between two pages in any of some rounds."""
+        different = None
+        for _ in range(rounds):
+            before, fetched, after = self.page(), self.query.fetch(), self.page()
+            assert fetched.keys() == before.keys()
+            different = {name: (before[name], value, after[name]) for name, value in fetched.items()
+                         if (different is None or name in different)
+                         and not self.fits(name, before[name], value, after[name])}
+            if not different:
+                break
+        return different
+
+    def fits(self, name, before, value, after):
+        """Whether a value is one between two pages, or the error that says why there is none."""
+        if isinstance(before, dict):
+            if value in (APPVERSION, VALUE):  # so for all instances, which other rows of the domain have
+                return not before and value == self.why_not(name)
+            return isinstance(value, dict) and before.keys() <= value.keys() <= after.keys() and all(
+                before[each] <= value[each] <= after[each] for each in before)
+        if before is None:
+            return value == self.why_not(name)
+        if isinstance(before, str):
+            return value == before
+        slack = OWN_CONNECTIONS if name in ("etcd.process.goroutines", "etcd.process.open_files") else 0
+        return value not in (APPVERSION, VALUE) and (
+            min(before, after) - slack <= value <= max(before, after) + slack)
+
+    def why_not(self, name):
+        return APPVERSION if is_younger(name[len("etcd."):], self.version) else VALUE
+
+
+@pytest.mark.parametrize("version, v2", SERVERS)
+def test_rows_of_metrics_are_those_of_the_page(directory, servers, version, v2):
+    etcd = servers(version, v2)
+    with Pmcd(directory, url=etcd.url) as pmcd:
+        compared = Compared(etcd, pmcd)
+        assert compared.differing() == {}
+        values = compared.query.fetch()
+        assert values["etcd.mvcc.put"] >= 6 and values["etcd.disk.backend_defrag.count"] == 1
+        assert values["etcd.grpc.failed"]["Auth/AuthEnable"] == 1
+
+
+def identity(etcd):
+    """The rows of identity as the v3 gateway of a single member has them."""
+    status, member = etcd.v3("/maintenance/status"), etcd.v3("/cluster/member/list")["members"][0]
+    own = format(int(status["header"]["member_id"]), "x")
+    return {"etcd.name": member["name"], "etcd.id": own, "etcd.leader.id": format(int(status["leader"]), "x"),
+            "etcd.state": "StateLeader", "etcd.is_leader": 1}
+
+
+@pytest.mark.parametrize("version, v2", SERVERS)
+def test_identity_is_the_same_with_and_without_v2(directory, servers, version, v2):
+    etcd = servers(version, v2)
+    with Pmcd(directory, url=etcd.url) as pmcd:
+        assert pmcd.fetch(*V3_IDENTITY) == identity(etcd)
+        rest = pmcd.fetch(*V2_ALONE)
+        assert {name for name in rest if not isinstance(rest[name], Failure)} == set(V2_ALONE) if v2 else (
+            rest == dict.fromkeys(V2_ALONE, APPVERSION))
+
+
+@pytest.mark.parametrize("version, v2", SERVERS)
+def test_fetches_make_no_request_that_they_do_not_need(directory, servers, version, v2):
+    etcd = servers(version, v2)
+    with Pmcd(directory, url=etcd.url) as pmcd:
+        context = pmcd.context()
+        wanted = {"etcd.is_leader": 1, "etcd.id": 1 if v2 else 2, "etcd.mvcc.put": 1, "etcd.up": 1}
+        queries = [(Query(context, [name]), count) for name, count in wanted.items()]
+        queries += [(Query(context, V3_IDENTITY), 2), (Query(context, metric_names(context)), 5)]
+        for query, count in queries:
+            query.fetch()
+            before = sum(pmcd.fetch("etcd.control.requests")["etcd.control.requests"].values())
+            for _ in range(5):
+                query.fetch()
+            after = sum(pmcd.fetch("etcd.control.requests")["etcd.control.requests"].values())
+            assert after - before == 5 * count, query.names
