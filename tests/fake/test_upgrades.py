@@ -31,9 +31,8 @@ def with_v2(name, identity):
     return behaviour
 
 
-# what runs, whether it was started anew, which connections end then; what is true of it, and what it is asked in a fetch
 GATEWAY = {"/v3/maintenance/status": 1, "/v3/cluster/member/list": 1}
-STEPS = [
+STEPS = [  # what runs, what is true of it, and what it is asked in a fetch
     ("3.4 with v2", with_v2("a", "abc"), ["a", "abc", "StateLeader", "abc", 1], {V2_SELF: 1, V2_LEADER: 1}),
     ("3.6", Replay("3.6.14"), ["m1", M1, "StateLeader", M1, 1], GATEWAY),
     ("3.7, follower", Replay("3.7.1", "cluster_follower"), ["m0", M0, "StateFollower", M2, 0], GATEWAY),

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the locators find in a page of /metrics: what stands there, exactly, or nothing."""
 
+import random
 import tracemalloc
 
 import cpmapi as c_api
@@ -288,6 +289,12 @@ def test_bucket_without_a_bound_is_none(agent):
     assert find(agent, page, "etcd.server.apply.bucket") == find(agent, page, "etcd.disk.wal_fsync.bucket") == {}
 
 
+def test_sum_of_the_largest_floats_and_a_fraction_is_no_value(agent):
+    line = 'etcd_server_apply_duration_seconds_sum{op="Put",version="%d"} %s\n'
+    page = line % (1, "1.7e308") + line % (2, "1.7e308") + line % (3, "0.5")
+    assert value(agent, page, "etcd.server.apply.time", "Put") == error(VALUE)
+
+
 def test_value_that_is_none_spoils_the_sum_of_its_instance_alone(agent):
     line = 'etcd_server_client_requests_total{client_api_version="%s",type="%s"} %s\n'
     page = line % ("1", "unary", "NaN") + line % ("2", "unary", "5") + line % ("1", "stream", "6")
@@ -399,4 +406,41 @@ def test_labels_that_change_are_forgotten(agent):
         page = "".join('etcd_server_client_requests_total{client_api_version="%d",type="unary"} 1\n' % (start + each)
                        for each in range(5000))
         assert where.find(document(agent, page)) == {"unary": 5000}
-        assert len(where.known) <= where.KNOWN
+        assert len(where.labels) == len(where.instances) == 5000
+
+
+# --------------------------------------------------------------- one after another
+
+
+def changed(lines, chance):
+    """Lines of a page with one thing changed: mostly a value, else which lines there are, or their order."""
+    lines = list(lines)
+    at, other = chance.randrange(len(lines)), chance.randrange(len(lines))
+    name, _, _ = lines[at].rpartition(" ")
+    lines[at:at + 1] = chance.choice(
+        [["%s %d" % (name, chance.randrange(100))]] * 4
+        + [[], [lines[at], lines[other]], [lines[other]], [""], ["# " + lines[at]], [lines[at] + " 5"],
+           [lines[at].replace('="', '="x')], [lines[at].replace("peer", "client")]])
+    return lines
+
+
+def test_page_is_read_as_if_it_were_the_first(agent):
+    """What is remembered of the page before never shows."""
+    chance = random.Random(8)
+    memory = memory_of(agent)
+    lines = (VERSION % "3.6.14" + PEERS + methods(5)).splitlines()
+    for _ in range(2000):
+        lines = changed(lines, chance) if len(lines) > 9 else (PEERS + methods(5)).splitlines()
+        page = "\n".join(lines) + "\n"
+        alone, after = [attempt(agent, page, each) for each in (memory_of(agent), memory)]
+        assert alone == after, page
+
+
+def attempt(agent, page, memory):
+    """What all rows find in a page, or why there is nothing."""
+    try:
+        found = run(agent, "metrics", memory, lambda _: response(page))
+    except agent.Failure as failure:
+        return failure.words
+    return [repr(metric.where.find(found)) for cluster in agent.CATALOGUE if cluster.source == "metrics"
+            for metric in cluster.metrics]

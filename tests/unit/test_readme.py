@@ -72,5 +72,5 @@ def test_files_that_are_named_are_there(page):
     """Links, and the programs of the repository in examples."""
     text = (REPOSITORY / page).read_text(encoding="utf-8")
     named = set(re.findall(r"\]\(([^:)#]+)\)", text))
-    named |= set(re.findall(r"\b((?:bench|config|docs|qa|tests)/[\w./-]*\w)", text))
+    named |= set(re.findall(r"(?<![\w/-])((?:bench|config|docs|qa|tests)/[\w./-]*\w)", text))
     assert [name for name in sorted(named) if not (REPOSITORY / name).exists()] == []

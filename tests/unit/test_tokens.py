@@ -210,7 +210,7 @@ def test_user_without_the_role_is_told_so(agent, server):
             b" 200 " in reply[:20] and STATUS.encode() in request) else reply
 
     asker.server = denied
-    assert "wants the role root" in asker.refusal().words
+    assert "wants a user with the role root" in asker.refusal().words
     assert asker.refusal() and server.entries == 1
 
 
