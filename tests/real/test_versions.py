@@ -2,11 +2,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Each version of etcd there is, with and without the v2 API: values are those of its own answers."""
 
+import contextlib
+import os
+
 import pytest
 
+from support import matrix
 from support.etcd import programs, version_tuple
 from support.page import expected, is_younger
 from support.pmcd import Pmcd
+from support.replay import VERSIONS, Replay
+from support.server import FakeServer
 from support.values import APPVERSION, VALUE, Failure, Query, metric_names
 from support.versions import SERVERS
 
@@ -109,3 +115,35 @@ def test_fetches_make_no_request_that_they_do_not_need(directory, servers, versi
                 query.fetch()
             after = sum(pmcd.fetch("etcd.control.requests")["etcd.control.requests"].values())
             assert after - before == 5 * count, query.names
+
+
+def columns(directory, servers):
+    """{server: {metric: whether it has values}} of each real server, and of recorded answers of newer ones."""
+    found = {}
+    with contextlib.ExitStack() as stack:
+        urls = {"%s%s" % (version, " v2" * v2): servers(version, v2).url
+                for version, v2 in (each.values for each in SERVERS)}
+        urls.update((version, stack.enter_context(FakeServer(Replay(version))).url) for version in VERSIONS)
+        for server, url in urls.items():
+            own = directory / server.replace(" ", "-")
+            own.mkdir()
+            with Pmcd(own, url=url) as pmcd:
+                context = pmcd.context()
+                fetched = Query(context, metric_names(context)).fetch()
+            found[server] = matrix.column(fetched, server.partition(" ")[0])
+    return found
+
+
+def test_matrix_of_the_documents_is_what_was_found(directory, servers):
+    """Versions that are not in the document, such as the next one of a distribution, are left out."""
+    text = matrix.document(columns(directory, servers))
+    if os.environ.get("WRITE_VERSIONS"):
+        matrix.PATH.write_text(text)
+    found, written = matrix.tables(text), matrix.tables(matrix.PATH.read_text())
+    common = {server for server, *_ in found} & {server for server, *_ in written}
+    assert len(common) >= 4 and set(VERSIONS) <= common, "write it: see tests/README.md"
+    shown = {key: cell for key, cell in found.items() if key[0] in common}
+    assert {key: cell for key, cell in written.items() if key[0] in common and key in found} == {
+        key: cell for key, cell in shown.items() if key in written}
+    assert {heading for _, heading, number in found if number == 0} == {
+        heading for _, heading, number in written if number == 0}
