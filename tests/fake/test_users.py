@@ -102,6 +102,19 @@ def test_token_ends_between_fetches_of_everything(pmcd, replay):
         replay.forget_tokens()
 
 
+def test_tokens_that_end_leave_nothing_behind(pmcd, replay):
+    """No thread and no connection for each of them."""
+    query = pmcd.query(*IDENTITY)
+    for _ in range(2):
+        assert query.fetch() == GOOD
+        replay.forget_tokens()
+    before = pmcd.held("task"), pmcd.held("fd")
+    for _ in range(10):
+        assert query.fetch() == GOOD
+        replay.forget_tokens()
+    assert (pmcd.held("task"), pmcd.held("fd")) == before and replay.entries == 12
+
+
 def test_wrong_password_is_tried_once(pmcd, replay, server):
     replay.users = {USER: "another"}
     query = pmcd.query(*IDENTITY)

@@ -24,6 +24,7 @@ USERS = ["root", pmContext.pmGetConfig("PCP_USER")]
 AS_NOBODY = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
 PASSWORD = "hunter2 or so"
 NOWHERE = "http://127.0.0.1:1"
+KEYS = {"source", "user", "url", "setting", "result", "status", "status_code", "time", "bytes", "metrics", "values"}
 SOURCES = {"self", "store", "leader", "version", "members", "metrics"}
 
 pytestmark = as_root  # the agent asks as user pcp what it has read as root
@@ -57,6 +58,8 @@ def facts(directory):
         report = json.loads(done.stdout)
         assert done.returncode == report["status"]
         assert report["config"] == str(directory / "etcd.conf")
+        assert report.keys() == {"status", "config", "sources", "etcd"}
+        assert all(each.keys() == KEYS for each in report["sources"])
         return {(each["source"], each["user"]): each for each in report["sources"]}
     return run
 

@@ -5,6 +5,7 @@
 import contextlib
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -271,6 +272,22 @@ def test_paths_with_blanks(agent, no_processes, config, directory):
                       "ETCD_CERT_FILE='%s'" % cert, "export ETCD_KEY_FILE='%s'" % key])
     settings, = found_in(agent, config(url=ONE), directory / "etcd", DEFAULT % line)
     assert settings == {"url": "https://127.0.0.1:1", "ca_file": ca, "cert_file": cert, "key_file": key}
+
+
+def test_lines_of_other_users_stay_lines(agent):
+    """Whoever starts a process called etcd chooses what is shown of it."""
+    report = {"status": 1, "config": "etcd.conf", "sources": [],
+              "etcd": [{"what": "process 1", "settings": {"url": ONE, "ca_file": "/a\nurl = http://evil\x1b[2J"}}]}
+    assert "\n".join(agent.report_lines(report)).splitlines() == [
+        "etcd.conf", "An etcd.conf for process 1 of this host:", "[etcd]", "url = " + ONE,
+        "ca_file = /a\\nurl = http://evil\\x1b[2J"]
+
+
+def test_large_files_take_no_time(agent, directory):
+    (directory / "etcd.yaml").write_text("\n" * 1000000)
+    begun = time.monotonic()
+    assert agent.settings_for(["etcd", "--config-file", "etcd.yaml", ""], str(directory)) == {}
+    assert time.monotonic() - begun < 1
 
 
 def test_processes_count_more_than_files(agent, config, directory):

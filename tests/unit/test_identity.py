@@ -118,10 +118,11 @@ def test_member_list_that_is_late_costs_the_name_alone(agent):
 def test_status_that_is_late_is_late(agent):
     late = agent.Failure(agent.FailureKind.LATE, "no answer in time")
     server = served_by(Replay("3.7.1"))
-    for source in "self", "leader":
+    for source, known in ("self", {}), ("leader", {}), ("self", {"prefix": "/v3"}), ("leader", {"prefix": "/v3"}):
+        memory = dict(memory_of(agent), **known)
         with pytest.raises(agent.Failure) as caught:
-            run(agent, source, memory_of(agent), lambda call: late if "status" in call.path else server(call))
-        assert caught.value is late
+            run(agent, source, memory, lambda call: late if "status" in call.path else server(call))
+        assert caught.value is late and memory.get("prefix") == known.get("prefix")
 
 
 # ------------------------------------------------------------ which API it has

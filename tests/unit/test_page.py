@@ -243,6 +243,15 @@ def test_peers_are_the_other_members(agent, name, expected):
     assert find(agent, PEERS, "etcd.network.peer." + name) == expected
 
 
+def test_families_of_a_row_are_all_looked_at(agent):
+    """Lines of others are not kept."""
+    locator = agent.Difference(agent.Sample("a", "b"), agent.Sample("c"))
+    assert set(locator.families) == {"a", "b", "c"}
+    for cluster in agent.CATALOGUE:
+        for metric in cluster.metrics if cluster.source == "metrics" else ():
+            assert set(metric.where.families) <= agent.WANTED, metric.name
+
+
 def test_slow_round_trips_need_their_bucket(agent):
     page = PEERS.replace('le="0.1024"', 'le="0.2"')
     assert find(agent, page, "etcd.network.peer.round_trip.slow") == {}
@@ -325,6 +334,14 @@ def test_family_that_is_absent(agent, name, having, lacking):
     for versions, expected in (having, VALUE), (lacking, APPVERSION):
         for version in versions:
             assert value(agent, VERSION % version, name) == error(expected), version
+
+
+def test_line_of_releases_without_the_patch_lacks_the_family(agent):
+    """Between lines that got it."""
+    since = agent.Since("3.1.19", "3.3.5")
+    for version, kind in ("3.1.18", "UNSUPPORTED"), ("3.1.19", "MISSING"), ("3.2.99", "UNSUPPORTED"), (
+            "3.3.4", "UNSUPPORTED"), ("3.3.5", "MISSING"), ("3.4.0", "MISSING"), ("3.0.17", "UNSUPPORTED"):
+        assert since.kind({"version": agent.version_tuple(version)}).name == kind, version
 
 
 @pytest.mark.parametrize("version", ["3.5.0-rc.1", "3.5.30+git", "3.5"])

@@ -224,6 +224,16 @@ def test_tls_is_kept_where_only_other_keys_change(agent, secure, pair, monkeypat
         assert config.tls is before.tls and config.expires == before.expires
 
 
+@pytest.mark.parametrize("key", ["url", "metrics_url"])
+def test_tls_is_made_where_a_url_becomes_https(watched, key):
+    """Though no file has changed."""
+    assert watched.config.tls is None
+    watched.write(configuration(**dict({"url": "http://one:1"}, **{key: "https://one:1"})))
+    assert watched.takes().tls is not None
+    watched.write(configuration(url="http://one:1"))
+    assert watched.takes().tls is None
+
+
 def test_tls_is_made_anew_where_one_of_its_keys_changes(secure, pair, pki):
     cert, key, ca = pair
     for change in {"ca_file": pki.other.cert}, {"cert_file": pki.client.cert}, {"insecure_skip_verify": "yes"}:

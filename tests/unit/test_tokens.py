@@ -215,7 +215,10 @@ def test_user_without_the_role_is_told_so(agent, server):
 
 
 def test_secret_shows_in_no_message(agent, asker):
-    asker.ask()
+    calls = []
+    reply_to = served_by(asker.server)
+    run(agent, "leader", asker.memory, lambda call: calls.append(call) or reply_to(call))
+    assert PASSWORD in json.loads(calls[1].body).values() and "hunter2" not in repr(calls)
     for secret in asker.memory["token"], asker.memory["config"].password:
         assert isinstance(secret, agent.Secret) and repr(secret) == "***"
     shown = repr(asker.memory)
