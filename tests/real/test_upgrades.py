@@ -2,19 +2,23 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Another version of etcd, with other APIs, comes under the same URL while the agent runs."""
 
+import contextlib
+
 import pytest
 
 from support.etcd import Etcd, programs
 from support.pmcd import Pmcd
 from support.processes import free_port
 from support.relay import Relay
+from support.replay import VERSIONS, Replay, document
+from support.server import FakeServer
 from support.values import AGAIN, APPVERSION, Failure
 from support.versions import NEWEST, PASSWORD
 
 OLDEST = next(iter(programs()))
 IDENTITY = ("etcd.name", "etcd.id", "etcd.state", "etcd.leader.id", "etcd.is_leader")
-VERSIONS = ("etcd.version.server", "etcd.mvcc.revision", "etcd.store.watchers", "etcd.recv_append_request")
-ALL = IDENTITY + VERSIONS
+OTHERS = ("etcd.version.server", "etcd.mvcc.revision", "etcd.store.watchers", "etcd.recv_append_request")
+ALL = IDENTITY + OTHERS
 MANY = 5  # fetches
 
 
@@ -43,6 +47,32 @@ def test_versions_come_and_go_under_one_url(directory, servers):
                                                                        "/v3/cluster/member/list"}
             assert sorted(asked) == sorted([*wanted, "/v2/stats/store", "/version", "/metrics"] * MANY)
         assert "Traceback" not in pmcd.agent_log()
+
+
+def recorded(version):
+    """The identity and version of the leader whose answers were recorded."""
+    status = document(version, "cluster_leader_status")
+    own = status["header"]["member_id"]
+    name, = [each["name"] for each in document(version, "cluster_leader_memberlist")["members"] if each["ID"] == own]
+    own = format(int(own), "x")
+    return {"etcd.name": name, "etcd.id": own, "etcd.state": "StateLeader", "etcd.leader.id": own, "etcd.is_leader": 1,
+            "etcd.version.server": version, "etcd.store.watchers": APPVERSION, "etcd.recv_append_request": APPVERSION}
+
+
+def test_upgrade_to_versions_that_never_have_v2_and_back(directory, servers):
+    old, middle = servers(OLDEST, v2=True), servers(NEWEST, v2=False)
+    with contextlib.ExitStack() as stack:
+        newest = {version: stack.enter_context(FakeServer(Replay(version))) for version in VERSIONS}
+        relay = stack.enter_context(Relay(old.port))
+        query = stack.enter_context(Pmcd(directory, url=relay.url)).query(*ALL)
+        for _ in range(2):
+            for etcd, v2 in ((old, True), (middle, False)):
+                relay.switch(etcd.port)
+                assert query.fetch() == expected(etcd, v2)
+            for version, server in newest.items():
+                relay.switch(server.port)
+                fetched = query.fetch()
+                assert {name: fetched[name] for name in recorded(version)} == recorded(version)
 
 
 def test_v2_api_appears_on_a_server_with_rbac(directory, servers):
