@@ -80,7 +80,7 @@ def test_v2_api_appears_on_a_server_with_rbac(directory, servers):
     (directory / "password").touch(0o600)
     (directory / "password").write_text(PASSWORD)
     before, after = servers(NEWEST, v2=False, rbac=True), servers(NEWEST, v2=True, rbac=True)
-    settings = {"username": "root", "password_file": directory / "password"}
+    settings = {"username": "root", "password_file": directory / "password", "timeout": 4}  # passwords take a while
     with Relay(before.port) as relay, Pmcd(directory, url=relay.url, **settings) as pmcd:
         query = pmcd.query("etcd.id", "etcd.recv_append_request")
         assert query.fetch()["etcd.recv_append_request"] == APPVERSION
