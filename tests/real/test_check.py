@@ -14,12 +14,14 @@ import pytest
 from pcp.pmapi import pmContext
 
 from support.behaviours import silent
-from support.etcd import Etcd, etcd_3_5
+from support.etcd import Etcd, programs
 from support.processes import PATIENCE, free_port, tool_environment
 from support.repository import AGENT
 from support.server import FakeServer, answer
 from support.settings import as_root, configuration
 
+# it asks nobody for a token, while later patches do
+ETCD_35 = next(program for version, program in programs().items() if version.startswith("3.5."))
 USERS = ["root", pmContext.pmGetConfig("PCP_USER")]
 AS_NOBODY = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
 PASSWORD = "hunter2 or so"
@@ -85,7 +87,7 @@ def failures(lines):
 def modern():
     """An etcd 3.5 without the v2 API, which serves its metrics on a port of their own, too."""
     metrics = "http://127.0.0.1:%d" % free_port()
-    with Etcd(etcd_3_5(), v2=False, arguments=["--listen-metrics-urls", metrics]) as server:
+    with Etcd(ETCD_35, v2=False, arguments=["--listen-metrics-urls", metrics]) as server:
         server.metrics = metrics
         yield server
 
@@ -117,7 +119,8 @@ def test_learner(facts, modern):
     peer = "http://127.0.0.1:%d" % free_port()
     identity = ctl(modern, "member", "add", "learner", "--learner", "--peer-urls", peer).split()[1]
     try:
-        with Etcd(etcd_3_5(), v2=False, name="learner", peer=peer, arguments=["--initial-cluster-state", "existing"],
+        with Etcd(ETCD_35, v2=False, name="learner", peer=peer,
+                  arguments=["--initial-cluster-state", "existing"],
                   cluster="%s=%s,learner=%s" % (modern.name, modern.peer, peer)) as learner:
             assert_well(facts(url=learner.url), "store", "members")
     finally:
