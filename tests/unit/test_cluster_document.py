@@ -9,6 +9,7 @@ import json
 import pytest
 import requests
 
+from support.members import listing, member, status
 from support.naming import short
 from support.repository import GOLDEN
 from support.values import VALUE, Failure
@@ -83,29 +84,6 @@ def gateway(listed, status):
     """A server with the answers to the two calls of v3; documents, or [status, body]."""
     return {path: each if isinstance(each, list) else [200, json.dumps(each)]
             for path, each in ((LIST, listed), (STATUS, status)) if each is not None}
-
-
-def number(identity):
-    """A member id as v3 writes it."""
-    return str(int(identity, 16))
-
-
-def member(identity, name="m", urls=None, **more):
-    """A member in the list of v3."""
-    urls = ["http://%s:2379" % identity] if urls is None else urls
-    return dict({"ID": number(identity), "name": name, "clientURLs": urls}, **more)
-
-
-def listing(*members, near="a", cluster="c"):
-    """A list of v3."""
-    return {"header": {"cluster_id": number(cluster), "member_id": number(near)}, "members": list(members)}
-
-
-def status(identity, leader="a", cluster="c", **more):
-    """A status of v3."""
-    said = {"header": {"cluster_id": number(cluster), "member_id": number(identity)}, "version": "3.6.14",
-            "leader": number(leader), "raftIndex": "9", "raftAppliedIndex": "9", "raftTerm": "2", "dbSize": "4096"}
-    return {key: value for key, value in dict(said, **more).items() if value is not None}
 
 
 def three(agent, a=None, b=None, c=None, **settings):
