@@ -9,6 +9,7 @@ import json
 import pytest
 import requests
 
+from support.members import listing, member, status
 from support.naming import short
 from support.repository import GOLDEN
 from support.values import VALUE, Failure
@@ -83,29 +84,6 @@ def gateway(listed, status):
     """A server with the answers to the two calls of v3; documents, or [status, body]."""
     return {path: each if isinstance(each, list) else [200, json.dumps(each)]
             for path, each in ((LIST, listed), (STATUS, status)) if each is not None}
-
-
-def number(identity):
-    """A member id as v3 writes it."""
-    return str(int(identity, 16))
-
-
-def member(identity, name="m", urls=None, **more):
-    """A member in the list of v3."""
-    urls = ["http://%s:2379" % identity] if urls is None else urls
-    return dict({"ID": number(identity), "name": name, "clientURLs": urls}, **more)
-
-
-def listing(*members, near="a", cluster="c"):
-    """A list of v3."""
-    return {"header": {"cluster_id": number(cluster), "member_id": number(near)}, "members": list(members)}
-
-
-def status(identity, leader="a", cluster="c", **more):
-    """A status of v3."""
-    said = {"header": {"cluster_id": number(cluster), "member_id": number(identity)}, "version": "3.6.14",
-            "leader": number(leader), "raftIndex": "9", "raftAppliedIndex": "9", "raftTerm": "2", "dbSize": "4096"}
-    return {key: value for key, value in dict(said, **more).items() if value is not None}
 
 
 def three(agent, a=None, b=None, c=None, **settings):
@@ -231,16 +209,17 @@ def test_refusal_says_what_to_do(agent):
 # -------------------------------------------------------------------- the v2 API
 
 
+def v2(identity, **said):
+    """A server of a, b and c without a gateway; b leads."""
+    members = [{"id": each, "name": "m" + each, "peerURLs": [], "clientURLs": ["http://%s:2379" % each]}
+               for each in "abc"]
+    itself = {"name": "m", "id": identity, "state": "StateFollower", "leaderInfo": {"leader": "b", "uptime": "1m"}}
+    return {"/v2/members": [200, json.dumps({"members": members})],
+            "/v2/stats/self": [200, json.dumps(dict(itself, **said))]}
+
+
 def test_servers_without_a_gateway(agent):
     """What v2 does not know is missing."""
-    def v2(identity):
-        return {"/v2/members": [200, json.dumps({"members": [
-                    {"id": each, "name": "m" + each, "peerURLs": [], "clientURLs": ["http://%s:2379" % each]}
-                    for each in "abc"]})],
-                "/v2/stats/self": [200, json.dumps({
-                    "name": "m", "id": identity, "state": "StateLeader" if identity == "b" else "StateFollower",
-                    "leaderInfo": {"leader": "b", "uptime": "1m"}})]}
-
     etcds = Etcds(agent, {"http://%s:2379" % each: v2(each) for each in "ab"})
     values = etcds.values()
     known = {"size": 3, "voters": 3, "learners": 0, "up": 2, "quorum": 1, "leader": "b"}
@@ -253,6 +232,17 @@ def test_servers_without_a_gateway(agent):
     etcds.values()
     assert sorted(etcds.asked) == ["http://a:2379/v2/members"] + ["http://%s:2379/v2/stats/self" % each
                                                                   for each in "abc"]
+
+
+def test_wrong_types_without_a_gateway(agent):
+    for key, wrong in itertools.product(("id", "leaderInfo", "state", "name"), WRONG):
+        values = Etcds(agent, {"http://a:2379": v2("a"), "http://b:2379": v2("b"),
+                               "http://c:2379": v2("c", **{key: wrong})}).values()
+        assert values["member.up"] == {"a": 1, "b": 1, "c": int(key != "id")}, (key, wrong)
+        assert (values["leader"], values["quorum"]) == ("b", 1)
+    for wrong in WRONG:
+        values = Etcds(agent, {"http://a:2379": v2("a", leaderInfo={"leader": wrong})}).values()
+        assert values["leader"] == "", wrong
 
 
 def test_server_that_has_neither_api(agent):
