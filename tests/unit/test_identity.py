@@ -3,6 +3,7 @@
 """Who a member is and whom it follows, where there is no v2 API: from the v3 gateway, under the prefix it has."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -174,7 +175,7 @@ def test_prefix_is_the_newest_that_the_server_has(agent, prefixes, used):
     own, leads = identity(agent, old, memory)
     assert own == {"id": "ff", "name": "old", "state": "StateLeader", "leaderInfo": {"leader": "ff"}}
     assert leads["is_leader"] == 1
-    assert memory["prefix"] == used
+    assert memory["gateway"] == used
     old.asked.clear()
     assert identity(agent, old, memory) == [own, leads]
     assert old.asked == [used + "/maintenance/status", used + "/cluster/member/list", used + "/maintenance/status"]
@@ -193,11 +194,11 @@ def test_server_with_v2_is_asked_by_v2_alone(agent):
     own, leads = identity(agent, v2, memory)
     assert own["name"] == SELF["name"] and own["recvAppendRequestCnt"] == 11
     assert leads == {"is_leader": 0, "followers": {}}
-    assert "prefix" not in memory
+    assert not {"no_v2", "gateway"} & memory.keys()
 
 
-def fetches(agent, memory, behaviour, first=False):
-    """(document of self, what was asked for it) where the answers are the first of their connections, or not."""
+def fetches(agent, memory, behaviour, first=False, source="self"):
+    """(document of a source, what was asked for it) where the answers are the first of their connections, or not."""
     asked = []
     reply_to = served_by(behaviour)
 
@@ -205,9 +206,10 @@ def fetches(agent, memory, behaviour, first=False):
         asked.append((call.method, call.path))
         reply = reply_to(call)
         reply.is_first = first
+        reply.elapsed = timedelta(seconds=0.001)
         return reply
 
-    return run(agent, "self", memory, noting), asked
+    return run(agent, source, memory, noting), asked
 
 
 V2, STATUS, LIST = ("GET", "/v2/stats/self"), ("POST", "/v3/maintenance/status"), ("POST", "/v3/cluster/member/list")
@@ -228,12 +230,25 @@ def test_api_is_found_out_again_with_a_new_connection(agent):
             assert own["name"] == name and asked == ([V2] if behaviour is v2 else [STATUS, LIST])
 
 
+def test_new_connection_counts_whatever_source_has_it(agent):
+    """The view of the cluster asks the same, and another fetch may want it alone."""
+    memory = memory_of(agent)
+    assert fetches(agent, memory, Replay("3.6.14"))[0]["name"] == "m1"
+    assert fetches(agent, memory, Replay("3.6.14"), source="cluster")[0]["size"] == 3
+    assert fetches(agent, memory, Replay("3.6.14"))[1] == [STATUS, LIST]
+    assert fetches(agent, memory, Replay("3.7.1"), first=True, source="cluster")[0]["size"] == 3
+    assert fetches(agent, memory, v2)[1] == [V2]
+
+
 def test_gateway_that_is_gone_is_looked_for_elsewhere(agent):
-    """Even on the same connection, as behind a proxy."""
+    """Even on the same connection, as behind a proxy, and the v2 API as well."""
     memory = memory_of(agent)
     assert fetches(agent, memory, Replay("3.6.14"))[0]["name"] == "m1"
     own, asked = fetches(agent, memory, Old("/v3alpha"))
-    assert own["name"] == "old" and memory["prefix"] == "/v3alpha" and asked[:3] == [STATUS, LIST, V2]
+    assert own["name"] == "old" and memory["gateway"] == "/v3alpha"
+    assert asked[:2] == [STATUS, LIST] and asked.count(V2) == 1
+    assert fetches(agent, memory, Old("/v3alpha"))[1] == [
+        (method, path.replace("/v3", "/v3alpha")) for method, path in (STATUS, LIST)]
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 502, 503])
@@ -249,7 +264,7 @@ def test_trouble_with_the_gateway_changes_no_api(agent, status):
 
     with pytest.raises(agent.Failure):
         run(agent, "self", memory, reply_to)
-    assert memory["prefix"] == "/v3" and set(asked) == {STATUS[1], LIST[1]}
+    assert (memory["gateway"], memory["no_v2"]) == ("/v3", True) and set(asked) == {STATUS[1], LIST[1]}
 
 
 # ------------------------------------------------------------------ what it says
