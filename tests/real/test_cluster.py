@@ -15,13 +15,14 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 from support.cluster import Cluster
-from support.etcd import Etcd, etcd_3_5
+from support.etcd import Etcd, programs
 from support.picture import Pictures, golden
 from support.pmcd import Pmcd
 from support.processes import wait_until
 from support.settings import as_root
 from support.values import AGAIN, APPVERSION, VALUE
 
+OLDEST, *_, NEWEST = [program for version, program in programs().items() if version.startswith("3.5.")]
 PRE_VOTE = ["--pre-vote"]  # a member that comes back does not depose the leader
 TIMEOUT = 2.0  # seconds, so that a busy machine takes no member for one that is down
 
@@ -131,11 +132,11 @@ def loses_a_member_to_another_cluster(cluster, taken, directory, snapshot):
 def is_upgraded(cluster, taken):
     """A member at a time."""
     for name in ("m2", "m1"):
-        cluster.upgrade(name, etcd_3_5())
+        cluster.upgrade(name, NEWEST)
         cluster.agree()
         taken.take("%s upgraded" % name)
     cluster.lead("m1")
-    cluster.upgrade("m0", etcd_3_5())
+    cluster.upgrade("m0", NEWEST)
     cluster.lead("m0")
     cluster.agree()
     taken.take("m0 upgraded")
@@ -191,7 +192,7 @@ def test_life_of_a_cluster(directory):
 
 def test_five_members(directory):
     """Two may go; learners and those that are down do not count for the quorum."""
-    with Cluster("m0", "m1", "m2", "m3", "m4", binary=etcd_3_5(), v2=False) as cluster:
+    with Cluster("m0", "m1", "m2", "m3", "m4", binary=NEWEST, v2=False) as cluster:
         cluster.agree()
         leader = wait_until(lambda: next((name for name in cluster.members if is_leader(cluster, name)), None), "it")
         victims = [name for name in cluster.members if name != leader][:3]
@@ -313,7 +314,7 @@ def test_https_with_client_certificates(directory, pki):
 
 
 def test_users_and_the_v2_api(directory):
-    with Cluster("m0", "m1", "m2", binary=etcd_3_5()) as cluster:
+    with Cluster("m0", "m1", "m2", binary=OLDEST) as cluster:
         cluster.lead("m0")
         for command in ("user add root:secret", "user grant-role root root", "auth enable"):
             cluster.ctl(*command.split())
@@ -376,7 +377,7 @@ def test_learner_knows_itself_alone(directory):
 
 
 def test_server_without_any_api_that_lists_members(directory):
-    with Etcd(binary=etcd_3_5(), v2=False, arguments=["--enable-grpc-gateway=false"]) as etcd, \
+    with Etcd(binary=NEWEST, v2=False, arguments=["--enable-grpc-gateway=false"]) as etcd, \
             Pmcd(directory, url=etcd.url) as pmcd:
         assert pmcd.fetch("etcd.cluster.size") == {"etcd.cluster.size": APPVERSION}
         assert "no v2 API, and no v3 gateway" in pmcd.agent_log()
