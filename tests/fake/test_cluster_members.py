@@ -19,7 +19,7 @@ from support.picture import Pictures
 from support.pmcd import Pmcd
 from support.processes import open_directory, wait_until
 from support.server import FakeServer, answer
-from support.values import PERMISSION, VALUE
+from support.values import AGAIN, PERMISSION, VALUE
 from support.watched import MARGIN, MEMORY, SUSPECT_WAIT
 
 LIST, STATUS = "/v3/cluster/member/list", "/v3/maintenance/status"
@@ -156,6 +156,18 @@ def test_each_member_is_asked_once_a_fetch(five):
     for each in "bcde":
         assert members[each].requests == [STATUS] * ROUNDS
     assert sorted(members["a"].requests) == [LIST] * ROUNDS + [STATUS] * ROUNDS
+    assert {each: members[each].connections for each in "abcde"} == connections
+
+
+def test_list_that_fails_once_costs_no_connection(five):
+    members, taken = five
+    wait_until(lambda: taken.values()["up"] == 5, "all members")
+    connections = {each: members[each].connections for each in "abcde"}
+    members["a"].behaviour = answer("", "500 Oops")
+    for _ in range(3):
+        assert taken.values()["size"] == AGAIN
+    members["a"].behaviour = members.behaviour("a")
+    wait_until(lambda: taken.values()["up"] == 5, "all members")
     assert {each: members[each].connections for each in "abcde"} == connections
 
 
