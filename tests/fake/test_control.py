@@ -15,7 +15,7 @@ from support.server import FakeServer, answer
 from support.settings import configuration
 from support.values import AGAIN, VALUE, Query
 
-SOURCES = ("self", "store", "leader", "version", "members", "metrics")
+SOURCES = ("self", "store", "leader", "version", "members", "metrics", "cluster")
 BY_SOURCE = ["etcd.control." + name for name in ("requests", "failures", "timeouts", "time", "bytes", "status",
                                                   "status_code", "age")]
 SINGLE = ["etcd.control.url", "etcd.control.timeout", "etcd.control.debug", "etcd.control.config",
