@@ -178,7 +178,8 @@ def test_members_are_those_of_etcdctl(check, trio):
 
 def test_members_for_programs(directory, trio):
     (directory / "etcd.conf").write_text(configuration(url=trio["m0"].url))
-    members = {each["name"]: each for each in json.loads(run_check(directory / "etcd.conf", "--json").stdout)["members"]}
+    report = json.loads(run_check(directory / "etcd.conf", "--json").stdout)
+    members = {each["name"]: each for each in report["members"]}
     assert {name: each["up"] for name, each in members.items()} == {"m0": 1, "m1": 1, "m2": 0}
     assert (members["m0"]["role"], members["m1"]["is_leader"], members["m2"]["role"]) == ("leader", 0, None)
     assert members["m1"]["id"] == trio.id("m1") and members["m1"]["raft_term"] == members["m0"]["raft_term"] > 1
