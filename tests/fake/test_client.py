@@ -199,6 +199,16 @@ def test_connection_that_the_server_has_closed_is_replaced(asked, server):
         asked.is_good()
 
 
+def test_new_connection_is_told_by_its_first_response(asked, server):
+    """Another server may answer then; of the very first connection nothing was known before."""
+    def first():
+        return asked.client.send(asked.request, time.monotonic() + 10).is_first
+
+    assert [first(), first()] == [False, False]
+    server.hang_up()
+    assert [first(), first()] == [True, False]
+
+
 def test_connection_that_closes_as_the_request_comes_is_replaced_once(asked, server):
     used = set()
 

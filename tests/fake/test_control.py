@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The agent's metrics about itself, and the two of them that pmstore changes."""
 
+import json
 import re
 import subprocess
 import time
@@ -15,7 +16,7 @@ from support.server import FakeServer, answer
 from support.settings import configuration
 from support.values import AGAIN, VALUE, Query
 
-SOURCES = ("self", "store", "leader", "version", "members", "metrics")
+SOURCES = ("self", "store", "leader", "version", "members", "metrics", "cluster")
 BY_SOURCE = ["etcd.control." + name for name in ("requests", "failures", "timeouts", "time", "bytes", "status",
                                                   "status_code", "age")]
 SINGLE = ["etcd.control.url", "etcd.control.timeout", "etcd.control.debug", "etcd.control.config",
@@ -106,6 +107,19 @@ def test_member_that_does_not_lead_has_not_failed(watched, server):
     assert watched.fetch("etcd.is_leader") == {"etcd.is_leader": 0}
     assert (watched["failures"]["leader"], watched["status"], watched["status_code"]) == (
         0, dict(UNASKED, leader="ok"), {"leader": 403})
+
+
+def test_cluster_with_a_member_down_is_that_of_the_url(watched, server):
+    """Though it is the member that is down whom all its URLs are asked for last."""
+    listed = {"header": {"cluster_id": "9", "member_id": "2"}, "members": [
+        {"ID": "1", "name": "m1", "clientURLs": ["http://127.0.0.1:1", "http://127.0.0.2:1"]},
+        {"ID": "2", "name": "m2", "clientURLs": [server.url]}]}
+    status = {"header": {"cluster_id": "9", "member_id": "2"}, "leader": "2", "version": "3.6.14"}
+    server.behaviour = lambda _, request: answer(json.dumps(listed if b"list" in request else status))
+    for _ in range(2):
+        assert watched.fetch("etcd.cluster.size", "etcd.cluster.up") == {"etcd.cluster.size": 2, "etcd.cluster.up": 1}
+        assert (watched["failures"]["cluster"], watched["status"]["cluster"], watched["status_code"]["cluster"]) == (
+            0, "ok", 200)
 
 
 def test_server_that_hangs(watched, server):

@@ -14,6 +14,7 @@ import pytest
 from pcp.pmapi import pmContext
 
 from support.behaviours import silent
+from support.cluster import Cluster
 from support.etcd import Etcd, programs
 from support.processes import PATIENCE, free_port, tool_environment
 from support.repository import AGENT
@@ -27,7 +28,7 @@ AS_NOBODY = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
 PASSWORD = "hunter2 or so"
 NOWHERE = "http://127.0.0.1:1"
 KEYS = {"source", "user", "url", "setting", "result", "status", "status_code", "time", "bytes", "metrics", "values"}
-SOURCES = {"self", "store", "leader", "version", "members", "metrics"}
+SOURCES = {"self", "store", "leader", "version", "members", "metrics", "cluster"}
 
 pytestmark = as_root  # the agent asks as user pcp what it has read as root
 
@@ -133,16 +134,63 @@ def test_mutual_tls_with_a_key_of_root(facts, pki, mutual):
 
 
 def test_table_of_lines(check, directory, modern):
-    """One line a source, and one for what is not there; they fit a terminal."""
+    """One line a source and member, and one for what is not there; they fit a terminal."""
     status, lines = check(url=modern.url)
     assert status == 0
     assert lines[0] == str(directory / "etcd.conf")
     assert lines[1].split() == ["SOURCE", "USER", "URL", "HTTP", "RESULT", "TIME", "BYTES", "VALUES"]
-    assert [line.split()[:3] for line in lines[2:8]] == [
-        [source, "root,", USERS[1]] for source in ("self", "store", "leader", "version", "members", "metrics")]
+    assert [line.split()[:3] for line in lines[2:9]] == [
+        [source, "root,", USERS[1]]
+        for source in ("self", "store", "leader", "version", "members", "metrics", "cluster")]
     assert re.fullmatch(r"version  root, pcp +%s/version +200   ok +\d+\.\d ms +\d+ +3 of 4" % modern.url, lines[5])
-    assert list(failures(lines).values()) == [["store"]] and len(lines) == 9
+    assert re.fullmatch(r"%s +%s +m0 .* true +false .* -" % (modern.url, modern.id()), lines[10])
+    assert list(failures(lines).values()) == [["store"]] and len(lines) == 12
     assert max(map(len, lines)) <= 120
+
+
+# ------------------------------------------------------------------ the cluster
+
+
+@pytest.fixture(scope="module")
+def trio():
+    """Three members of a cluster, of whom m2 is down."""
+    with Cluster("m0", "m1", "m2", binary=ETCD_35, v2=False) as members:
+        members.agree()
+        members.lead("m0")
+        members["m2"].down = members.id("m2")
+        members["m2"].stop()
+        members.agree("m0", "m1")
+        yield members
+
+
+def test_members_are_those_of_etcdctl(check, trio):
+    """One line each; one that is down is no failure."""
+    status, lines = check(url=trio["m1"].url)
+    assert status == 0 and list(failures(lines).values()) == [["store"]]
+    head, = (number for number, line in enumerate(lines) if line.startswith("ENDPOINT"))
+    found = {row[2]: row for row in (re.split("  +", line) for line in lines[head + 1:head + 4])}
+    urls = ",".join(trio[name].url for name in ("m0", "m1"))
+    table = ctl(trio["m0"], "--endpoints", urls, "endpoint", "status", "-w", "table")
+    for endpoint, identity, version, size, leads, learns, term, *indexes in (
+            re.findall(r"[^ |][^|]*[^ |]|[^ |]", line) for line in table.splitlines()[3:-1]):
+        row = found["m0" if endpoint == trio["m0"].url else "m1"]
+        assert row == [endpoint, identity, row[2], version, size, row[5], leads, learns, term, *indexes, "-"]
+    assert found["m2"] == [trio["m2"].url, trio["m2"].down, "m2"] + ["-"] * 4 + ["false"] + ["-"] * 3 + ["down"]
+    assert max(map(len, lines)) <= 120
+
+
+def test_members_for_programs(directory, trio):
+    (directory / "etcd.conf").write_text(configuration(url=trio["m0"].url))
+    report = json.loads(run_check(directory / "etcd.conf", "--json").stdout)
+    members = {each["name"]: each for each in report["members"]}
+    assert {name: each["up"] for name, each in members.items()} == {"m0": 1, "m1": 1, "m2": 0}
+    assert (members["m0"]["role"], members["m1"]["is_leader"], members["m2"]["role"]) == ("leader", 0, None)
+    assert members["m1"]["id"] == trio.id("m1") and members["m1"]["raft_term"] == members["m0"]["raft_term"] > 1
+
+
+def test_no_member_is_asked_where_none_is_wanted(check, trio):
+    status, lines = check(url=trio["m0"].url, members="none")
+    assert status == 0 and not [line for line in lines if line.startswith(("cluster", "ENDPOINT", trio["m1"].url))]
 
 
 # --------------------------------------------------------------- users of etcd
@@ -202,7 +250,7 @@ def test_certificate_with_a_name(check, pki, mutual, password_file):
             ctl(mutual, *tls, *command.split())
     assert status == 1
     words, = failures(lines)
-    assert "certificate with a CN" in words and failures(lines)[words] == ["password"]
+    assert "certificate with a CN" in words and failures(lines)[words] == ["cluster", "password"]
 
 
 # -------------------------------------------------------------------- failures
@@ -243,7 +291,7 @@ def test_server_that_hangs(check):
         status, lines = check(url=server.url, timeout=0.5)
         assert 1 <= time.monotonic() - begun < 3
     assert status == 1
-    assert [line.split()[4:8] for line in lines[2:8]] == [["-", "failed", "-", "0"]] * 6
+    assert [line.split()[4:8] for line in lines[2:9]] == [["-", "failed", "-", "0"]] * 7
     (words, sources), = failures(lines).items()
     assert words.startswith("no answer within 0.5 s: ") and set(sources) == SOURCES
 
@@ -257,7 +305,7 @@ def test_socket_that_only_root_may_use(directory, check, monkeypatch):
         path.chmod(0o700)
         status, lines = check(url="unix:%s" % path)
         assert status == 1
-        assert [line.split()[1] for line in lines[2:14]] == ["root"] * 6 + [USERS[1]] * 6
+        assert [line.split()[1] for line in lines[2:16]] == ["root"] * 7 + [USERS[1]] * 7
         assert any(", as %s: Permission denied: let user pcp write to the socket" % USERS[1] in line for line in lines)
         path.chmod(0o777)
         assert check(url="unix:%s" % path)[0] == 0
@@ -269,7 +317,7 @@ def test_bad_configuration(directory, check):
     assert line.startswith("%s: url = http://***@127.0.0.1: " % (directory / "etcd.conf"))
     done = run_check(directory / "etcd.conf", "--json")
     assert done.returncode == 2
-    assert json.loads(done.stdout) == {"status": 2, "config": line, "sources": [], "etcd": []}
+    assert json.loads(done.stdout) == {"status": 2, "config": line, "sources": [], "members": [], "etcd": []}
 
 
 def test_no_configuration(directory):
@@ -374,7 +422,7 @@ def test_ordinary_user(directory, modern):
     config.write_text(etcd_confs(done.stdout.splitlines())["process %d" % modern.pid])
     done = run_check(config, agent=agent, before=AS_NOBODY)
     assert done.returncode == 0
-    assert [line.split()[1] for line in done.stdout.splitlines()[2:8]] == ["uid"] * 6
+    assert [line.split()[1] for line in done.stdout.splitlines()[2:9]] == ["uid"] * 7
 
 
 def test_ordinary_user_who_may_not_read_the_key(directory, pki, mutual):

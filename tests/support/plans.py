@@ -10,7 +10,7 @@ from support.settings import config_of
 
 
 def response(body, status=200, first=False):
-    """A response as the client hands it on; first: whether it is the first of its connection."""
+    """A response as the client hands it on; first: whether it is the first of a new connection."""
     made = requests.Response()
     made.status_code = status
     made.raw = io.BytesIO(body if isinstance(body, bytes) else body.encode())

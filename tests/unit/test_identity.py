@@ -240,6 +240,14 @@ def test_new_connection_counts_whatever_source_has_it(agent):
     assert fetches(agent, memory, v2)[1] == [V2]
 
 
+def test_gateway_is_looked_for_again_with_a_new_connection_to_v2(agent):
+    memory = memory_of(agent)
+    for first, known in (False, True), (True, None):
+        memory["no_gateway"] = True
+        fetches(agent, memory, v2, first)
+        assert memory.get("no_gateway") is known
+
+
 def test_gateway_that_is_gone_is_looked_for_elsewhere(agent):
     """Even on the same connection, as behind a proxy, and the v2 API as well."""
     memory = memory_of(agent)

@@ -59,7 +59,7 @@ def test_configuration_table_has_every_key_with_its_default(agent):
 
 def test_every_metric_is_of_one_group_of_its_source(agent):
     rows = re.findall(r"^\| (`etcd\.[^|]+) \|[^|]*\| ([^|]+) \|$", section("Metrics"), re.MULTILINE)
-    sources = {name: source.replace(" or v3", "").strip("`").split("/")[-1]
+    sources = {name: source.replace(" or v3", "").replace("each member, by v3", "cluster").strip("`").split("/")[-1]
                for names, source in rows for name in re.findall("`([^`]+)`", names)}
     metrics = {metric.name: cluster.source or "the agent" for cluster in agent.CATALOGUE for metric in cluster.metrics}
     for metric, source in metrics.items():
