@@ -123,7 +123,7 @@ def test_status_that_is_late_is_late(agent):
         memory = dict(memory_of(agent), **known)
         with pytest.raises(agent.Failure) as caught:
             run(agent, source, memory, lambda call: late if "status" in call.path else server(call))
-        assert caught.value is late and memory.get("prefix") == known.get("prefix")
+        assert caught.value is late and "prefix" not in memory  # another server may have come meanwhile
 
 
 # ------------------------------------------------------------ which API it has
