@@ -61,7 +61,7 @@ def facts(directory):
         report = json.loads(done.stdout)
         assert done.returncode == report["status"]
         assert report["config"] == str(directory / "etcd.conf")
-        assert report.keys() == {"status", "config", "sources", "etcd"}
+        assert report.keys() == {"status", "config", "sources", "members", "etcd"}
         assert all(each.keys() == KEYS for each in report["sources"])
         return {(each["source"], each["user"]): each for each in report["sources"]}
     return run

@@ -277,7 +277,7 @@ def test_paths_with_blanks(agent, no_processes, config, directory):
 def test_lines_of_other_users_stay_lines(agent):
     """Whoever starts a process called etcd chooses what is shown of it."""
     report = {"status": 1, "config": "etcd.conf", "sources": [],
-              "etcd": [{"what": "process 1", "settings": {"url": ONE, "ca_file": "/a\nurl = http://evil\x1b[2J"}}]}
+              "members": [], "etcd": [{"what": "process 1", "settings": {"url": ONE, "ca_file": "/a\nurl = http://evil\x1b[2J"}}]}
     assert "\n".join(agent.report_lines(report)).splitlines() == [
         "etcd.conf", "An etcd.conf for process 1 of this host:", "[etcd]", "url = " + ONE,
         "ca_file = /a\\nurl = http://evil\\x1b[2J"]
