@@ -108,11 +108,11 @@ def test_tokens_that_end_leave_nothing_behind(pmcd, replay):
     for _ in range(2):
         assert query.fetch() == GOOD
         replay.forget_tokens()
-    before = pmcd.held("task"), pmcd.held("fd")
+    threads, files = pmcd.held("task"), pmcd.held("fd")
     for _ in range(10):
         assert query.fetch() == GOOD
         replay.forget_tokens()
-    assert (pmcd.held("task"), pmcd.held("fd")) == before and replay.entries == 12
+    assert pmcd.held("task") <= threads and pmcd.held("fd") <= files and replay.entries == 12
 
 
 def test_wrong_password_is_tried_once(pmcd, replay, server):
