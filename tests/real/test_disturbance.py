@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from support.page import parse
 from support.pmcd import Pmcd
 from support.processes import wait_until
+from support.prometheus import parse
 from support.versions import PASSWORD, SERVERS, token_of
 
 ROUNDS = int(os.environ.get("ROUNDS", "64"))  # of each server: over a thousand in all; ROUNDS=1000 takes minutes

@@ -13,9 +13,9 @@ import pytest
 from pcp.pmapi import pmContext
 
 from support.etcd import Etcd, programs, version_tuple
-from support.page import parse
 from support.pmcd import Pmcd
 from support.processes import wait_until
+from support.prometheus import parse
 from support.relay import Relay
 from support.repository import AGENT
 from support.values import PERMISSION, Query, metric_names

@@ -20,6 +20,7 @@ PAGE = ("etcd.server", "etcd.disk", "etcd.mvcc", "etcd.lease", "etcd.network", "
 V3_IDENTITY = ("etcd.name", "etcd.id", "etcd.state", "etcd.leader.id", "etcd.is_leader")
 V2_ALONE = ("etcd.leader.start_time", "etcd.leader.uptime", "etcd.recv_append_request", "etcd.send_packet_rate",
             "etcd.start_time", "etcd.store.success", "etcd.store.watchers")
+ROUNDING = 1e-12  # the page is summed exactly
 OWN_CONNECTIONS = 5  # goroutines and files that a request of the test itself may cost etcd at most
 
 
@@ -58,12 +59,13 @@ class Compared:
             if value in (APPVERSION, VALUE):  # so for all instances, which other rows of the domain have
                 return not before and value == self.why_not(name)
             return isinstance(value, dict) and before.keys() <= value.keys() <= after.keys() and all(
-                before[each] <= value[each] <= after[each] for each in before)
+                before[each] * (1 - ROUNDING) <= value[each] <= after[each] * (1 + ROUNDING) for each in before)
         if before is None:
             return value == self.why_not(name)
         if isinstance(before, str):
             return value == before
-        slack = OWN_CONNECTIONS if name in ("etcd.process.goroutines", "etcd.process.open_files") else 0
+        slack = OWN_CONNECTIONS if name in ("etcd.process.goroutines", "etcd.process.open_files") else (
+            ROUNDING * abs(before))
         return value not in (APPVERSION, VALUE) and (
             min(before, after) - slack <= value <= max(before, after) + slack)
 

@@ -63,7 +63,8 @@ def test_content_that_is_no_password_is_refused(agent, file, password, content, 
     password.write_bytes(content)
     message = refused(agent, file)
     assert words in message and "password_file = ***" in message
-    assert not any(word in message for word in ("codec", "position", "0x", "byte 0"))
+    words_of_python = message.replace(str(password.parent), "")
+    assert not any(word in words_of_python for word in ("codec", "position", "0x", "byte 0"))
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o604, 0o602, 0o601, 0o660, 0o620, 0o666])
