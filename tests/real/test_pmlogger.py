@@ -5,7 +5,6 @@
 import contextlib
 import re
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -179,15 +178,15 @@ def test_an_outage_and_a_restart(directory):
         with recording(pmcd, archive):
             wait_until(lambda: try_to_read(archive), "records of etcd")
             etcd.stop()
-            wait_until(lambda: values(archive, "etcd.up")[-1] == "0", "a record without it")
-            time.sleep(0.6)
+            wait_until(lambda: values(archive, "etcd.up")[-4:] == ["0"] * 4, "records without it")
             etcd.start()
             wait_until(lambda: values(archive, "etcd.up")[-3:] == ["1"] * 3, "records of etcd again")
         complaints = [line for line in tool("pmlogcheck", str(archive)).splitlines() if not line.startswith("\t")]
         assert complaints and all(line.endswith("-bit wrap") for line in complaints), "counters began anew, that is all"
         found = rows(pmrep(directory, "-a", str(archive), "-u", ":etcd"))[1]
         down = [row for row in found if row[1] == "0"]
-        assert len(down) >= 2 and all(set(row[2:]) == {"N/A"} for row in down)
+        # at the end etcd may have answered one call and not the other
+        assert len(down) >= 4 and all(set(row[2:]) == {"N/A"} for row in down[1:-1])
         first = next(row for row in found[found.index(down[-1]) + 1:] if row[2] != "N/A")
         assert first[5] == "N/A", "the rate over the restart"
         filled = rows(pmrep(directory, "-a", str(archive), "-t", "100msec", ":etcd"))[1]

@@ -58,10 +58,8 @@ def test_reports_of_a_busy_cluster(directory, cluster):
     with Pmcd(directory, url=leader.url) as pmcd, ThreadPoolExecutor(len(NAMES)) as pool:
         found = {name: pool.submit(pmrep, directory, "-h", pmcd.host, "-t", "2sec", "-s", "2", ":" + name)
                  for name in NAMES}
-        for _ in range(20):
-            work(leader, 3)
-            if all(each.done() for each in found.values()):
-                break
+        while not all(each.done() for each in found.values()):
+            work(leader, 1)
         for name in NAMES:
             check_report(name, found[name].result())
 
@@ -111,10 +109,8 @@ def test_a_mean_is_that_of_the_interval(directory, etcd):
         before = query.fetch()
         with ThreadPoolExecutor(1) as pool:
             report = pool.submit(pmrep, directory, "-h", pmcd.host, "-t", "1.5sec", "-s", "2", ":etcd-disk")
-            for _ in range(40):
+            while not report.done():
                 work(etcd, 1)
-                if report.done():
-                    break
             head, found = rows(report.result())
         after = query.fetch()
     count, time = (after[name] - before[name] for name in names)
