@@ -10,7 +10,9 @@ import pytest
 
 from support.etcd import Etcd
 from support.pmcd import Pmcd
+from support.replay import VERSIONS, Replay, document
 from support.reports import MISSING, REPORTS, folder, pmrep, rows, sections
+from support.server import FakeServer
 from support.values import Query
 
 WIDTH = 120
@@ -99,6 +101,17 @@ def test_rows_of_the_cluster(directory, cluster):
         for name, member in cluster.members.items()}
     sizes = {each["Endpoint"]: each["Status"]["dbSize"] / 2 ** 20 for each in said}
     assert all(abs(float(row[7]) - sizes[row[4]]) < 0.2 for row in found)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_quota_of_a_member(directory, version):
+    """From 3.6 on a member tells its quota: of versions that there is no program of, as they answered once."""
+    with FakeServer(Replay(version)) as server, Pmcd(directory, url=server.url) as pmcd:
+        said = document(version, "cluster_leader_status")
+        found = rows(pmrep(directory, "-h", pmcd.host, "-s", "1", ":etcd-cluster"))[1]
+        row = next(row for row in found if row[1] == format(int(said["header"]["member_id"]), "x"))
+    assert row[9] == "%.0f" % (100 * int(said["dbSize"]) / int(said["dbSizeQuota"]))
+    assert row[5] == version
 
 
 def test_a_mean_is_that_of_the_interval(directory, etcd):
