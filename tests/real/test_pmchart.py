@@ -237,3 +237,8 @@ def test_every_plot_of_the_cluster_shows_data(directory, cluster):
             wait_for_plots("EtcdCluster", picture, [], [*rare, "etcd.cluster.member.db_size"])
         finally:
             silent.resume()
+
+
+def test_every_plot_of_the_peers_shows_data(directory, cluster):
+    with drawing("EtcdPeers", cluster[cluster.leader()], write_keys, directory) as picture:
+        wait_for_plots("EtcdPeers", picture)

@@ -191,3 +191,4 @@ def test_an_outage_and_a_restart(directory):
         assert first[5] == "N/A", "the rate over the restart"
         filled = rows(pmrep(directory, "-a", str(archive), "-t", "100msec", ":etcd"))[1]
         assert any(row[1] == "0" and row[2] == "1" for row in filled), "replay fills the gap, as the manual says"
+        draw(directory, archive)  # of a member that has no peers
