@@ -17,6 +17,7 @@ import threading
 import time
 from collections import Counter
 
+from support.etcd import Etcd, programs
 from support.pmcd import Pmcd
 from support.processes import PATIENCE, tool_environment
 from support.repository import REPOSITORY
@@ -24,6 +25,7 @@ from support.repository import REPOSITORY
 BACKGROUND = 0x6ca2c9  # pmchart's default for the area in which it plots
 WINDOW = 0xfbfbfb  # Qt's default around it
 FIRST_COLOR = 0xffff00  # of the plots that have none of their own
+PALETTE = (FIRST_COLOR, 0x0000ff, 0xff0000)  # of their first instances
 WIDTH = 720  # what the views ask for, so that nothing but pmchart is on the screen
 
 # One round moves every plot of the view EtcdStore: each kind of operation succeeds and each but gets fails.
@@ -142,7 +144,8 @@ def charts_of(name):
         if line.startswith("chart "):
             charts.append({})
         elif line.startswith("\t"):
-            color, plot = re.fullmatch(r"\tplot legend \".*?\" (?:color #(\S+) )?metric (.*)", line).groups()
+            color, plot = re.fullmatch(r"\t(?:optional-)?plot legend \".*?\" (?:color #(\S+) )?metric (.*)",
+                                       line).groups()
             charts[-1][int(color, 16) if color else FIRST_COLOR] = plot
     return charts
 
@@ -163,7 +166,16 @@ def not_plotted(name, picture):
     charts = charts_of(name)
     areas = plotted(picture)
     areas += [{}] * (len(charts) - len(areas))
-    return {plot for plots, area in zip(charts, areas) for color, plot in plots.items() if area.get(color, 0) < 20}
+    return {plot for plots, area in zip(charts, areas) for color, plot in plots.items()
+            if sum(drawn(area, each) for each in (PALETTE if color == FIRST_COLOR else [color])) < 20}
+
+
+def drawn(area, color):
+    """How many pixels a plot of this color has; those of a thin line are half of the background's."""
+    def close(pixel):
+        return all(abs(2 * (pixel >> shift & 255) - (color >> shift & 255) - (BACKGROUND >> shift & 255)) < 24
+                   for shift in (16, 8, 0))
+    return area.get(color, 0) + sum(count for pixel, count in area.items() if pixel != BACKGROUND and close(pixel))
 
 
 def wait_for_plots(name, picture, lacking=(), rare=()):
@@ -202,3 +214,31 @@ def test_every_plot_of_today_shows_data(directory, cluster):
                 if "failed" in plot or "bucket" in plot and "0.002" not in plot}
     with drawing("Etcd", cluster[cluster.leader()], write_keys, directory) as picture:
         wait_for_plots("Etcd", picture, rare=troubles | {"etcd.mvcc.db_size"})  # a file that is full hides nothing
+
+
+def test_every_plot_of_the_disk_shows_data(directory):
+    newest = list(programs().values())[-1]  # 3.4 counts no bytes of the log
+    with Etcd(binary=newest) as etcd, drawing("EtcdDisk", etcd, write_keys, directory) as picture:
+        # a file that is full hides nothing; the first sample has no rate, and as long as it shows, the axis of
+        # times goes up to 1000
+        wait_for_plots("EtcdDisk", picture, rare=["etcd.mvcc.db_size", "etcd.disk.wal_fsync.time",
+                                                  "etcd.disk.backend_commit.time"])
+
+
+def test_every_plot_of_the_cluster_shows_data(directory, cluster):
+    """The members that do not answer show where one is down."""
+    silent = cluster[cluster.followers()[0]]
+    with drawing("EtcdCluster", cluster[cluster.leader()], write_keys, directory) as picture:
+        rare = ["etcd.cluster.raft_lag", "etcd.cluster.member.time"]
+        wait_for_plots("EtcdCluster", picture, ["etcd.cluster.size"], rare)
+        silent.pause()
+        try:
+            # the axis of sizes goes up to 1000 from then on: one is missing
+            wait_for_plots("EtcdCluster", picture, [], [*rare, "etcd.cluster.member.db_size"])
+        finally:
+            silent.resume()
+
+
+def test_every_plot_of_the_peers_shows_data(directory, cluster):
+    with drawing("EtcdPeers", cluster[cluster.leader()], write_keys, directory) as picture:
+        wait_for_plots("EtcdPeers", picture)
