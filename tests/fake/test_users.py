@@ -102,6 +102,20 @@ def test_token_ends_between_fetches_of_everything(pmcd, replay):
         replay.forget_tokens()
 
 
+def test_token_is_new_while_a_slow_call_is_out(pmcd, server, replay):
+    """The list of members is refused at once, the status later: no source loses its call to another."""
+    def slow(connection, request):
+        if "/maintenance/status" in str(request):
+            time.sleep(0.2)
+        return replay(connection, request)
+
+    server.behaviour = slow
+    query = pmcd.query("etcd.cluster.up", *IDENTITY)
+    for entries in 1, 2:
+        assert query.fetch() == dict(GOOD, **{"etcd.cluster.up": 1}) and replay.entries == entries
+        replay.forget_tokens()
+
+
 def test_tokens_that_end_leave_nothing_behind(pmcd, replay):
     """No thread and no connection for each of them."""
     query = pmcd.query(*IDENTITY)
