@@ -78,6 +78,13 @@ def failing_source(since, level):
     return {"etcd.control.failures": dict(dict.fromkeys(SOURCES, 0), cluster=int(level * since / MINUTE))}
 
 
+def failing_where_it_may(since, level):
+    """A server without the v2 store, and an agent with members = none: so many fail."""
+    failures, requests = (normal(ONSET)["etcd.control." + name] for name in ("failures", "requests"))
+    failures.update(store=int(since), cluster=int(since), metrics=int(level * since))
+    return {"etcd.control.failures": failures, "etcd.control.requests": dict(requests, cluster=0)}
+
+
 FAULTS = [
     Fault("silent", 1, 0, lambda _, level: {"etcd.up": level}),
     Fault("members_down", 3, 2, lambda _, level: {"etcd.cluster.up": level}),
@@ -108,6 +115,7 @@ FAULTS = [
     Fault("learner_lags", 4999, 5001, learner, "b2@etcd-host"),
     Fault("certificate", 31, 29, lambda _, level: {"etcd.control.certificate_time": level * DAY}),
     Fault("agent_failures", 0, 1, failing_source, "cluster@etcd-host"),
+    Fault("agent_failures", 0, 1, failing_where_it_may, "metrics@etcd-host"),
     Fault("agent_config", 0, 1, lambda _, level: {"etcd.control.config": ("ok", "etcd.conf: url: bad")[level]}),
 ]
 RATES = {"failed_proposals", "slow_fsync", "very_slow_fsync", "slow_commit", "slow_peers", "grpc_failures",
@@ -204,7 +212,7 @@ def with_short_troubles(since, values):
     if hour == 4 and into < 20:  # a leader that is cut off
         found["etcd.cluster.member.is_leader"] = {"a1": 1, "b2": 0, "c3": 1}
     if hour == 5 and into < 9 * MINUTE:  # a quota that is raised as soon as somebody looks
-        found["etcd.server.quota"] = int(1.06 * GIB)
+        found["etcd.server.quota"] = int(1.085 * GIB)
     if hour == 6:  # a new learner, which gets a snapshot
         found["etcd.cluster.member.is_learner"] = {"a1": 0, "b2": 0, "c3": 0, "d4": 1}
         index = dict(values["etcd.cluster.member.raft_index"])

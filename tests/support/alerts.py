@@ -160,6 +160,11 @@ class Pmie:
         """([Fired], [other lines]) so far."""
         return parse_output(self.log.read_text())
 
+    def complaints(self):
+        """What it says of its rules; of instances that etcd has not shown yet it may."""
+        return [line for line in self.output()[1] if re.search("(?i)error|warning|unknown", line)
+                and "does not (currently) have instance" not in line]
+
     def fired(self, since=0.0):
         """The names of the rules that have fired since a time."""
         return {each.rule for each in self.output()[0] if each.time >= since}

@@ -34,6 +34,7 @@ def normal(seconds):
     return {
         "etcd.up": 1, "etcd.control.config": "ok", "etcd.control.certificate_time": 90 * DAY - seconds,
         "etcd.control.failures": dict.fromkeys(SOURCES, 0),
+        "etcd.control.requests": dict.fromkeys(SOURCES, int(seconds / 10) + 1),
         "etcd.cluster.size": 3, "etcd.cluster.up": 3, "etcd.cluster.quorum": 1,
         "etcd.cluster.alarms.nospace": 0, "etcd.cluster.alarms.corrupt": 0,
         "etcd.cluster.member.is_leader": {each: int(each == "c3") for each in MEMBERS},
@@ -45,8 +46,8 @@ def normal(seconds):
         "etcd.mvcc.db_size": GIB + int(load * 20 * MIB),
         "etcd.mvcc.db_in_use": int(0.7 * GIB + load * 20 * MIB) + int(seconds % (5 * MINUTE) / 300 * 50 * MIB),
         "etcd.network.peer.send_failures": dict.fromkeys(PEERS, 4),
-        "etcd.network.peer.round_trip.count": dict.fromkeys(PEERS, int(seconds / 2)),
-        "etcd.network.peer.round_trip.slow": dict.fromkeys(PEERS, int(seconds / 1000)),
+        "etcd.network.peer.round_trip.count": dict.fromkeys(PEERS, int(seconds / 15)),
+        "etcd.network.peer.round_trip.slow": dict.fromkeys(PEERS, int(seconds / 7 / HOUR)),
         "etcd.disk.wal_fsync.bucket": buckets(fsyncs, {0.7: fsyncs // 1000, 3: fsyncs // 5000}),
         "etcd.disk.backend_commit.bucket": buckets(int(10 * seconds), {0.2: int(seconds / 50)}),
         "etcd.grpc.handled": {each: int(number * seconds) for each, number in zip(METHODS, (50, 30, 1))},
