@@ -24,11 +24,12 @@ BASE = ["etcd.disk.wal_fsync.time", "etcd.disk.wal_fsync.count", "etcd.disk.back
         "etcd.grpc.failed", "etcd.grpc.handled", "etcd.store.fail", "etcd.store.success", "etcd.disk.wal_fsync.bucket"]
 OPERATION = "create"
 CLIENT = """
-import json, sys, urllib.error, urllib.request
+import sys, urllib.error, urllib.request
+WORK = {"/v3/kv/put": '{"key": "aw=="}', "/v3/auth/enable": "{}", "/v2/keys/k?prevExist=false": ""}
 while True:
-    for path, body in (("/v3/kv/put", '{"key": "aw=="}'), ("/v3/auth/enable", "{}"), ("/v2/keys/k?prevExist=false", "")):
+    for path, body in WORK.items():
+        request = urllib.request.Request(sys.argv[1] + path, body.encode(), method="PUT" if "v2" in path else "POST")
         try:
-            request = urllib.request.Request(sys.argv[1] + path, body.encode(), method="PUT" if "v2" in path else "POST")
             urllib.request.urlopen(request, timeout=5).read()
         except urllib.error.HTTPError as error:
             error.close()
@@ -68,7 +69,7 @@ def table(pmcd):
                                *DERIVED).splitlines()))
     found = {}
     for position, column in enumerate(rows[0][1:], 1):
-        name, _, instance = column.partition("-")
+        name, instance = re.match(r"([\w.]+)[-[]?(.*?)\]?$", column).groups()  # metric-instance, or metric[instance]
         found[name, instance] = [float(row[position]) if row[position] else None for row in rows[1:]]
     return found
 
