@@ -34,7 +34,7 @@ class Rule(NamedTuple):
 def parse_rule(text):
     """The Rule of a file of pmieconf(5)."""
     name = re.search(r"^rule\s+etcd\.(\S+)$", text, re.M).group(1)
-    objects = re.findall(r"^(string|double|unsigned|percent)\s+(\S+)\s*$(.*?);$", text, re.M | re.S)
+    objects = re.findall(r"^(string|double|unsigned|percent)\s+(\S+)\s*$(.*?);\n\n", text, re.M | re.S)
     defaults = {each: re.search(r"default\s*=\s*(.*)", body).group(1).strip('"') for _, each, body in objects}
     hidden = {each for _, each, body in objects if re.search(r"display\s*=\s*no", body)}
     head = text[:text.index("\nstring")]
