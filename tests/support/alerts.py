@@ -75,7 +75,7 @@ class Pmieconf:
         done = subprocess.run(["pmieconf", "-r", str(self.rules), "-f", str(self.config), *command],
                               env=tool_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               universal_newlines=True, check=False)
-        assert "rror" not in done.stdout, done.stdout
+        assert "pmieconf: error" not in done.stdout, done.stdout
         return done.stdout
 
     def modify(self, tunables):
@@ -85,7 +85,7 @@ class Pmieconf:
         done = subprocess.run(["pmieconf", "-r", str(self.rules), "-f", str(self.config)], env=tool_environment(),
                               input="\n".join(commands) + "\nquit\n", stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, universal_newlines=True, check=False)
-        assert "rror" not in done.stdout, done.stdout
+        assert "pmieconf: error" not in done.stdout, done.stdout
         return self
 
     def enabled(self):
