@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 import os
+import random
 import threading
 import time
 
@@ -102,17 +103,20 @@ def is_corrupt(cluster, pmie):
 
 def fills_up(cluster, pmie):
     """The database grows to its quota; then writes fail, which are not the only calls."""
-    assert wait_until(lambda: put(cluster["m0"], 1 << 18) != 200, "the alarm")
+    assert wait_until(lambda: put(cluster["m0"], 1 << 16) != 200, "the alarm")
     with repeated(lambda: put(cluster["m0"]), pause=0.05):
-        pmie.wait("alarm_nospace", "quota_low", "fast_growth", "grpc_failures", "many_grpc_failures")
+        pmie.wait("alarm_nospace", "quota_low", "grpc_failures", "many_grpc_failures")
     guilty = {each.what.partition("@")[0] for each in pmie.output()[0] if each.rule == "grpc_failures"}
     assert guilty == {"KV/Put"}
 
 
+def grows(cluster, pmie):
+    with repeated(lambda: put(cluster["m0"], 1 << 16), pause=0.2):
+        pmie.wait("fast_growth")
+
+
 def is_compacted(cluster, pmie):
     """Nearly all of the database is free, and not given back."""
-    for _ in range(6):
-        assert put(cluster["m0"], 1 << 18) == 200
     assert put(cluster["m0"], 5000) == 200
     cluster.ctl("compact", cluster.status("m0")["header"]["revision"], "--physical")
     with repeated(lambda: put(cluster["m0"]), pause=0.1):
@@ -132,7 +136,7 @@ def loses_members(cluster, pmie):
 
 def test_each_fault_of_a_cluster(directory):
     """pmie runs before etcd has ever answered, and every rule wakes up with it."""
-    tunables = tuned(0.25, 6, leader_changes={"samples": 20}, failed_proposals={"delta": "1 sec", "samples": 1},
+    tunables = tuned(0.25, 6, leader_changes={"samples": 12}, failed_proposals={"delta": "1 sec", "samples": 1},
                      grpc_failures={"delta": "1 sec", "samples": 1}, many_grpc_failures={"delta": "1 sec"},
                      fast_growth={"horizon": "1 min"}, fragmentation={"smallest": "1 Kbyte"})
     cluster = Cluster("m0", "m1", "m2", binary=programs()[OLDEST],
@@ -146,6 +150,7 @@ def test_each_fault_of_a_cluster(directory):
             has_many_leaders(cluster, pmie)
             assert pmie.fired(begun + 1) == {"leader_changes"}
             is_corrupt(cluster, pmie)
+            grows(cluster, pmie)
             is_compacted(cluster, pmie)
             fills_up(cluster, pmie)
             loses_members(cluster, pmie)
@@ -155,7 +160,11 @@ def test_each_fault_of_a_cluster(directory):
 
 
 def stall(etcd):
-    """Suspends a server for more than half a second as soon as it waits for its disk, and lets it go on."""
+    """Suspends a server for more than half a second as soon as it waits for its disk, and lets it go on.
+
+    The log comes first, and the database at times that nobody knows.
+    """
+    time.sleep(random.choice((0, 0.005, 0.02)))
     begun = time.monotonic()
     while "D" not in states(etcd.pid) and time.monotonic() < begun + 0.2:
         pass
@@ -166,7 +175,7 @@ def stall(etcd):
 
 def test_slow_disk(directory):
     """The times of round trips are no matter of seconds: etcd looks at them twice a minute."""
-    tunables = tuned(2, 60, slow_fsync={"samples": 1}, slow_commit={"samples": 1})
+    tunables = tuned(2, 60, slow_fsync={"samples": 0}, slow_commit={"samples": 0})
     with Etcd() as etcd, alerted(directory, tunables, url=etcd.url) as (_, pmie):
         with repeated(*[lambda: put(etcd)] * 4), repeated(lambda: stall(etcd)):
             pmie.wait("slow_fsync", "slow_commit")
@@ -236,8 +245,8 @@ def test_is_silent_in_normal_life(directory):
 def test_versions_of_today(directory, version):
     """A leader, and what it says after it has lost its quorum."""
     with FakeServer(Replay(version, "cluster_leader")) as server:
-        with alerted(directory, tuned(0.25, 4), url=server.url, members="none") as (_, pmie):
-            time.sleep(2)
+        with alerted(directory, tuned(0.25, 3), url=server.url, members="none") as (_, pmie):
+            time.sleep(1.5)  # their windows are over
             assert pmie.output()[0] == []
             server.behaviour = Replay(version, "noquorum_exleader")
             pmie.wait("no_leader")

@@ -171,5 +171,8 @@ class Pmie:
 
     def wait(self, *rules, since=0.0):
         """Waits until all these rules have fired."""
-        wait_until(lambda: set(rules) <= self.fired(since), "rules " + " ".join(sorted(rules)))
+        try:
+            wait_until(lambda: set(rules) <= self.fired(since), "rules")
+        except TimeoutError as error:
+            raise TimeoutError("%s: %s" % (error, " ".join(sorted(set(rules) - self.fired(since))))) from None
         return self
