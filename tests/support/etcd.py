@@ -98,14 +98,14 @@ class Etcd:
         """Lets it go on."""
         self.process.send_signal(signal.SIGCONT)
 
-    def request(self, method, path, body=None, token="", url=None):
+    def request(self, method, path, body=None, token="", url=None, timeout=5):
         """(status, text) of a request to the server, or to another listener of it."""
         request = urllib.request.Request((url or self.url) + path, method=method, data=body and body.encode(),
                                          headers={"Authorization": token} if token else {})
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}),
                                              urllib.request.HTTPSHandler(context=self.tls))
         try:
-            with opener.open(request, timeout=5) as response:
+            with opener.open(request, timeout=timeout) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             with error:
