@@ -48,9 +48,12 @@ class Etcds:
         """What the plan makes of the answers. Raises Failure."""
         plan = self.agent.SOURCES["cluster"](self.memory)
         calls = next(plan)
+        replies = {}  # a fetch makes each call once
         while True:
             try:
-                calls = plan.send([self.reply(call) for call in calls])
+                for call in calls:
+                    replies[call] = replies[call] if call in replies else self.reply(call)
+                calls = plan.send([replies[call] for call in calls])
             except StopIteration as end:
                 return end.value
 
