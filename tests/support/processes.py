@@ -13,10 +13,17 @@ from pathlib import Path
 PATIENCE = 30.0  # seconds to wait for what has no deadline of its own
 
 
+GIVEN = set()  # ports that a server is going to listen on
+
+
 def free_port():
-    """A TCP port of the loopback interface that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+    """A TCP port of the loopback interface that nothing listens on, another one each time."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        if port not in GIVEN:
+            GIVEN.add(port)
+            return port
 
 
 def wait_until(condition, what, patience=PATIENCE):
