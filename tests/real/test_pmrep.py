@@ -47,8 +47,8 @@ def test_a_report_has_metrics_of_one_domain(agent, name):
 def work(etcd, count):
     """Requests that move what the reports show."""
     for number in range(count):
-        assert etcd.request("PUT", "/v2/keys/a?value=%d" % number)[0] in (200, 201)
-        assert etcd.request("PUT", "/v2/keys/a?value=1&prevExist=false")[0] == 412
+        assert etcd.request("PUT", "/v2/keys/reported?value=%d" % number)[0] in (200, 201)
+        assert etcd.request("PUT", "/v2/keys/reported?value=1&prevExist=false")[0] == 412
         etcd.v3("/kv/put", key="YQ==", value="YQ==")
         etcd.v3("/kv/range", key="YQ==")
 
