@@ -13,7 +13,7 @@ from support.relay import Relay
 from support.replay import VERSIONS, Replay, document
 from support.server import FakeServer
 from support.values import AGAIN, APPVERSION, Failure
-from support.versions import NEWEST, PASSWORD, token_of
+from support.versions import NEWEST, PASSWORD, enable_rbac, token_of
 
 OLDEST = next(iter(programs()))
 IDENTITY = ("etcd.name", "etcd.id", "etcd.state", "etcd.leader.id", "etcd.is_leader")
@@ -90,6 +90,25 @@ def test_v2_api_appears_on_a_server_with_rbac(directory, servers):
         relay.switch(after.port)
         expected_values = {"etcd.id": after.json("/v2/stats/self")["id"], "etcd.recv_append_request": 0}
         wait_until(lambda: query.fetch() == expected_values, "the v2 API")
+
+
+def test_server_that_is_behind_the_token_of_the_one_before(directory, servers):
+    """Etcd lets a request wait for the raft index at which its token was made: a new token is asked for."""
+    (directory / "password").touch(0o600)
+    (directory / "password").write_text(PASSWORD)
+    before = servers(NEWEST, v2=False, rbac=True)
+    token = token_of(before)
+    for _ in range(30):
+        before.v3("/kv/put", token, key="a2V5")
+    with Etcd(programs()[NEWEST], v2=False) as after:
+        enable_rbac(after)
+        identity = after.id(token_of(after))
+        with Relay(before.port) as relay, \
+                Pmcd(directory, url=relay.url, username="root", password_file=directory / "password") as pmcd:
+            query = pmcd.query("etcd.id")
+            assert query.fetch() == {"etcd.id": before.id(token)}
+            relay.switch(after.port)
+            wait_until(lambda: query.fetch() == {"etcd.id": identity}, "the id of the new server")
 
 
 @pytest.mark.parametrize("version", [each for each in programs() if each != OLDEST][:1])
